@@ -1,0 +1,50 @@
+"""Reverse-mode automatic differentiation: the graph, the Tensor, and `grad`.
+
+Examples
+--------
+>>> import backpass.numpy as np
+>>> from backpass.core import grad
+>>> grad(lambda x: np.sum(x**2))(np.array([1.0, 2.0, 3.0]))
+array([2., 4., 6.])
+"""
+
+import backpass.core.ops  # noqa: F401 - fills the table of operators
+from backpass.core import extend, testing, tree
+from backpass.core.backends import __version__
+from backpass.core.devices import to_device
+from backpass.core.recording import no_grad, stop_gradient
+from backpass.core.segments import checkpoint, custom_vjp
+from backpass.core.tensor import Tensor
+from backpass.core.transforms import (
+    elementwise_grad,
+    grad,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    linearize,
+    value_and_grad,
+    vjp,
+)
+
+__all__ = [
+    "Tensor",
+    "__version__",
+    "checkpoint",
+    "custom_vjp",
+    "elementwise_grad",
+    "extend",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
+    "linearize",
+    "no_grad",
+    "stop_gradient",
+    "testing",
+    "to_device",
+    "tree",
+    "value_and_grad",
+    "vjp",
+]

@@ -1,0 +1,208 @@
+"""Backends: who computes, chosen by the type of the arrays.
+
+A `Backend` is an array type, the library that works on it, and a table of kernels that are faster
+than the library.  NumPy's is made here, with the Rust kernels of `backpass.cpu` laid over NumPy's
+functions.  Others come from plugins: a distribution that names an object in the entry-point group
+`backpass.backends` is found without being imported, and loaded when the first array of an unknown
+type turns up.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+import numpy
+
+from backpass.core.tensor import OWNING
+
+__version__ = "0.1.0"
+
+GROUP = "backpass.backends"
+#: Python's own numbers take the dtype of the array beside them.
+PYTHON_SCALARS = (bool, int, float, complex)
+
+Kernel = Callable[..., Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Backend:
+    """The whole contract of a backend.
+
+    Attributes
+    ----------
+    name
+        For messages: `"NumPy"`.
+    array_types
+        The types of the values it works on.
+    library
+        The array library, with NumPy's names.
+    scipy
+        The package with SciPy's names: `"scipy"`; modules of it are imported when first used.
+    kernels
+        Functions that stand before the library's, by the primitive's name; `"tanh.vjp"`, or
+        `"divide.vjp1"`, for a rule.  One that does not handle its operands returns
+        `NotImplemented`.
+    device
+        Where the arrays lie: `"cpu"`, `"cuda"`.
+    from_host, to_host
+        Copy a NumPy array to the device, and back.
+    """
+
+    name: str
+    array_types: tuple[type, ...]
+    library: ModuleType
+    scipy: str = "scipy"
+    kernels: Mapping[str, Kernel] = field(default_factory=dict)
+    device: str = "cpu"
+    from_host: Kernel = numpy.asarray
+    to_host: Kernel = numpy.asarray
+
+    def function(self, name: str, module: str) -> Kernel:
+        """Return the library's function of that name; `module` is `"numpy"`, `"scipy.special"`.
+
+        Raises
+        ------
+        NotImplementedError
+            If the library has none.
+        """
+        if module == "numpy":
+            home = self.library
+        else:
+            home = importlib.import_module(module.replace("scipy", self.scipy, 1))
+        found = getattr(home, name, None)
+        if found is None:
+            raise NotImplementedError(f"{self.name} has no {module}.{name}")
+        return found  # type: ignore[no-any-return]
+
+
+def _cpu_kernels() -> Mapping[str, Kernel]:
+    """Return the Rust kernels; none, and one warning, where they cannot be loaded."""
+    try:
+        import backpass.cpu as cpu
+    except ImportError as error:
+        problem = f"cannot be loaded ({error})"
+    else:
+        if cpu.__version__ == __version__:
+            OWNING.add(cpu.Block)
+            return cpu.KERNELS
+        problem = f"is version {cpu.__version__}, backpass-core is {__version__}"
+    warnings.warn(
+        f"backpass-cpu {problem}: NumPy computes everything, more slowly. "
+        f"To mend it: pip install backpass-cpu=={__version__}",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return {}
+
+
+NUMPY = Backend("NumPy", (numpy.ndarray, numpy.generic), numpy, kernels=_cpu_kernels())
+
+_loaded: list[Backend] = [NUMPY]
+_waiting: list[Any] | None = None
+
+
+def register(backend: Backend) -> None:
+    """Add a backend, or put it in the place of the one of that name."""
+    _loaded[:] = [b for b in _loaded if b.name != backend.name] + [backend]
+
+
+def backends() -> tuple[Backend, ...]:
+    """Return the backends loaded so far."""
+    return tuple(_loaded)
+
+
+def load_plugins() -> None:
+    """Load the plugins that are installed and not loaded yet; a broken one is reported."""
+    global _waiting
+    if _waiting is None:
+        _waiting = list(importlib.metadata.entry_points(group=GROUP))
+    while _waiting:
+        entry = _waiting.pop()
+        try:
+            register(entry.load())
+        except Exception as error:
+            warnings.warn(
+                f"the backpass plugin {entry.name!r} ({entry.value}) cannot be loaded: "
+                f"{type(error).__name__}: {error}. Its arrays are not supported; "
+                "reinstall or remove its distribution",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+
+def backend_of_type(kind: type) -> Backend | None:
+    """Return the backend for values of type `kind`; `None` if there is none loaded."""
+    for backend in _loaded:
+        if issubclass(kind, backend.array_types):
+            return backend
+    return None
+
+
+def backend_of(values: Iterable[Any]) -> Backend:
+    """Return the backend of the first value that is no Python scalar; NumPy's if all are.
+
+    What no backend knows (lists, for one) is left to NumPy, which turns it into an array or says
+    why it cannot.
+    """
+    for value in values:
+        kind = type(value)
+        if kind in PYTHON_SCALARS:
+            continue
+        found = backend_of_type(kind)
+        if found is None and hasattr(value, "__cuda_array_interface__"):
+            load_plugins()
+            found = backend_of_type(kind)
+            if found is None:
+                raise TypeError(
+                    f"no backend for values of type {kind.__module__}.{kind.__qualname__}: "
+                    "install it with pip install backpass-core[cuda]"
+                )
+        if found is not None:
+            return found
+    return NUMPY
+
+
+def backend_on(device: str) -> Backend:
+    """Return the backend whose arrays lie on a device: `"cpu"` or `"cuda"`.
+
+    Raises
+    ------
+    RuntimeError
+        If no backend for it is installed.
+    """
+    for attempt in (False, True):
+        if attempt:
+            load_plugins()
+        for backend in _loaded:
+            if backend.device == device:
+                return backend
+    known = ", ".join(repr(b.device) for b in _loaded if b.device != "symbols")
+    raise RuntimeError(
+        f"no backend for the device {device!r}, only for {known}: "
+        "install the GPU with pip install backpass-core[cuda]"
+    )
+
+
+def explain_mixture(name: str, values: Iterable[Any]) -> TypeError | None:
+    """Return the error for operands of two backends; `None` if they are of one."""
+    met: dict[str, tuple[int, Any]] = {}
+    for i, value in enumerate(values):
+        backend = backend_of_type(type(value))
+        if backend is not None and not isinstance(value, numpy.generic):
+            met.setdefault(backend.device, (i, value))
+    if len(met) < 2:
+        return None
+    parts = [
+        f"operand {i} is {type(v).__module__.partition('.')[0]}.{type(v).__name__} on {device!r}"
+        for device, (i, v) in met.items()
+    ]
+    return TypeError(
+        f"{name}: {', '.join(parts)}: move one of them with "
+        "backpass.core.to_device(tree, 'cpu' or 'cuda')"
+    )

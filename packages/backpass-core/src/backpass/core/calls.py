@@ -1,0 +1,374 @@
+"""A function run on fresh Tensors: what every transformation begins with."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy
+
+from backpass.core import tree
+from backpass.core.backends import PYTHON_SCALARS, backend_of, backend_of_type
+from backpass.core.cotangents import Parts, fit_cotangent
+from backpass.core.graph import (
+    Node,
+    Subgraph,
+    backward,
+    forward,
+    next_serial,
+    pause,
+    recording,
+)
+from backpass.core.primitive import WeakTensor
+from backpass.core.tensor import ALONE, COUNTED, OWNING, Tensor, is_inexact, leaf, live
+
+Function = Callable[..., Any]
+Argnums = int | Sequence[int]
+
+# ----- what a transformation differentiates -----------------------------------------------------------
+
+
+class Argument:
+    """One differentiated argument: its structure, its leaves, and their fresh Tensors."""
+
+    __slots__ = ("fresh", "leaves", "position", "structure")
+
+    def __init__(self, position: int, argument: Any, name: str, tensors_only: bool) -> None:
+        self.position = position
+        kind = type(argument)
+        if kind is Tensor or kind in PYTHON_SCALARS or hasattr(argument, "dtype"):
+            self.leaves, self.structure = [argument], None
+        else:
+            self.leaves, self.structure = tree.flatten(argument)
+        inside = self.structure is not None
+        self.fresh: list[Tensor | None] = [
+            self._fresh(x, name, tensors_only and inside, inside) for x in self.leaves
+        ]
+        if not inside and self.fresh[0] is None:
+            raise TypeError(f"argument {position} of {name} is None: nothing to differentiate")
+
+    def _fresh(self, x: Any, name: str, tensors_only: bool, inside: bool) -> Tensor | None:
+        """Return a Tensor on a leaf of this call; `None` for what is a constant of it."""
+        value = x
+        made: type[Tensor] = Tensor
+        outer: Node | None = None
+        if isinstance(x, Tensor):
+            value, outer = x.value, live(x)
+            made = WeakTensor if type(x) is WeakTensor else Tensor
+            if inside and not is_inexact(value):
+                return None
+        elif x is None or (tensors_only and not isinstance(x, Tensor)):
+            return None
+        elif type(x) in PYTHON_SCALARS and type(x) is not bool:
+            value = numpy.complex128(x) if type(x) is complex else numpy.float64(x)
+            made = WeakTensor
+        if not is_inexact(value):
+            raise TypeError(self._refusal(name, value))
+        if backend_of_type(type(value)) is None:
+            backend_of((value,))
+        if outer is not None and (outer.tensor is None or recording.depth > 1):
+            node = Node(_THROUGH, (outer,), None, None, value.shape, value.dtype)
+        else:
+            node = leaf(value)
+        return made(value, node)
+
+    def _refusal(self, name: str, value: Any) -> str:
+        where = f"argument {self.position} of {name}"
+        if hasattr(value, "dtype"):
+            return (
+                f"{where} holds {value.dtype}: only floats and complex numbers can be "
+                "differentiated: use .astype(float)"
+            )
+        return f"{where} is a {type(value).__name__}: pass floats, arrays of floats, or trees of them"
+
+    def rebuilt(self) -> Any:
+        """Return the argument with its fresh Tensors in it."""
+        if self.structure is None:
+            return self.fresh[0]
+        return tree.unflatten(
+            self.structure,
+            [x if t is None else t for x, t in zip(self.leaves, self.fresh)],
+        )
+
+    def shaped(self, values: Sequence[Any]) -> Any:
+        """Return values of the leaves in the argument's structure."""
+        return values[0] if self.structure is None else tree.unflatten(self.structure, list(values))
+
+
+class _Through:
+    """Hangs a fresh Tensor on the node that its argument has outside the call."""
+
+    name = "argument"
+
+    def pullback(self, g: Any, node: Node, wanted: Any) -> Sequence[Any]:
+        """Pass the cotangent on."""
+        return (g,)
+
+    def pushforward(self, tangents: Sequence[Any], node: Node, on_tensors: bool) -> Any:
+        """Pass the tangent on."""
+        return tangents[0]
+
+
+_THROUGH = _Through()
+
+
+class Call:
+    """A function run on fresh Tensors: what a transformation walks.
+
+    Attributes
+    ----------
+    start
+        The serial number after the fresh leaves: what is recorded in the call is younger.
+    targets
+        The fresh nodes.
+    out, aux
+        What the function returned.
+    depth
+        1 for the outermost transformation in this thread.
+    """
+
+    __slots__ = ("arguments", "aux", "depth", "name", "out", "start", "targets")
+
+    def __init__(
+        self,
+        fun: Function,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        argnums: Iterable[int],
+        *,
+        has_aux: bool = False,
+        tensors_only: bool = False,
+    ) -> None:
+        self.name = name_of(fun)
+        # A transformation inside no_grad records for itself, and hides from what is outside.
+        paused = recording.paused
+        if paused:
+            pause(-paused)
+            args = released_all(args)
+        self.depth = recording.depth = recording.depth + 1
+        try:
+            self.arguments = [
+                Argument(i, args[i], self.name, tensors_only) for i in argnums
+            ]
+            self.targets = {t.node: t for a in self.arguments for t in a.fresh if t is not None}
+            self.start = next_serial()
+            new = list(args)
+            for a in self.arguments:
+                new[a.position] = a.rebuilt()
+            out = fun(*new, **kwargs)
+        finally:
+            recording.depth -= 1
+            if paused:
+                pause(paused)
+        self.aux = None
+        if has_aux:
+            if not isinstance(out, tuple | list) or len(out) != 2:
+                raise TypeError(
+                    f"{self.name} must return a pair (output, auxiliary data), because "
+                    f"has_aux=True; it returned {type(out).__name__}"
+                )
+            out, self.aux = out
+        self.out = out
+
+    def is_outer(self, strangers: Iterable[Node]) -> bool:
+        """Tell whether the result depends on something tracked outside of this call.
+
+        `strangers` are the border nodes that the call has not made: nodes of an enclosing call, or
+        permanent leaves, which are constants unless an enclosing call may want them.
+        """
+        return any(node.tensor is None or self.depth > 1 for node in strangers) or any(
+            node.parents for node in self.targets
+        )
+
+    def end(self) -> None:
+        """Let the fresh leaves die: Tensors kept from inside the call are not tracked by it."""
+        for node in self.targets:
+            node.parents = None
+
+
+def name_of(fun: Function) -> str:
+    """Return a function's name for messages."""
+    return getattr(fun, "__name__", None) or repr(fun)
+
+
+def as_tuple(argnums: Argnums, count: int, name: str) -> tuple[int, ...]:
+    """Return `argnums` as a tuple of positions among `count` arguments."""
+    found = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    for i in found:
+        if not isinstance(i, int) or not -count <= i < count:
+            raise TypeError(
+                f"argnums={argnums!r}: {name} was called with {count} positional arguments; "
+                "keyword arguments are constants"
+            )
+    return tuple(i % count for i in found)
+
+
+def holds_tensor(argument: Any) -> bool:
+    kind = type(argument)
+    if isinstance(argument, Tensor):
+        return True
+    if kind in PYTHON_SCALARS or hasattr(argument, "dtype"):
+        return False
+    return any(isinstance(x, Tensor) for x in tree.leaves(argument))
+
+
+def own(g: Any) -> Any:
+    """Return a cotangent as an array that is writeable and that nobody else holds."""
+    if isinstance(g, numpy.generic):
+        return g
+    if (
+        not COUNTED
+        or type(g.base) not in OWNING
+        or not getattr(g.flags, "writeable", True)
+        or sys.getrefcount(g) > _ALONE_IN_CALL
+    ):
+        return g.copy()
+    return g
+
+
+#: A caller's name, the container it came from, and the parameter above.
+_ALONE_IN_CALL = ALONE + 2
+
+
+def zeros(value: Any) -> Any:
+    """Return zeros of the shape, dtype and device of `value`."""
+    if isinstance(value, numpy.generic):
+        return value.dtype.type(0)
+    return backend_of((value,)).library.zeros(value.shape, value.dtype)
+
+
+class Recorded:
+    """A call whose graph is kept, to be walked several times, either way.
+
+    Attributes
+    ----------
+    outputs, structure
+        The leaves of what the function returned, and their structure.
+    outer
+        Whether the outputs depend on something tracked outside of the call.
+    """
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.outputs, self.structure = tree.flatten(call.out)
+        nodes = [node for t in self.outputs if isinstance(t, Tensor) and (node := live(t))]
+        # One root above all outputs, so that one walk serves them all.
+        self.root = Node(_JOINT, tuple(nodes), None, None, None, None)
+        self.subgraph = Subgraph(self.root, call.start)
+        strangers = self.subgraph.strangers(call.targets)
+        self.outer = call.is_outer(strangers)
+        self.wanted = self.subgraph.between(call.targets) if strangers else None
+
+    def output(self) -> Any:
+        """Return the outputs; tracked only by what is tracked outside."""
+        return tree.unflatten(self.structure, [released(t, self.outer) for t in self.outputs])
+
+    def aux(self) -> Any:
+        """Return the auxiliary data, likewise."""
+        return tree.map(lambda t: released(t, self.outer), self.call.aux)
+
+    def pull(self, cotangents: Sequence[Any]) -> list[list[Any]]:
+        """Carry cotangents of the outputs, `None` for zero, to the arguments' leaves."""
+        outer = self.outer or any(isinstance(g, Tensor) and g.tracked for g in cotangents)
+        given = [
+            None if g is None else as_cotangent(g, t.value, outer)
+            for g, t in zip(cotangents, self.outputs)
+            if isinstance(t, Tensor) and live(t) is not None
+        ]
+        found = backward(self.subgraph, {self.root: Parts(given)}, wanted=self.wanted, free=False)
+        return [collect(argument, found, outer) for argument in self.call.arguments]
+
+    def push(self, tangents: dict[Node, Any]) -> list[Any]:
+        """Carry tangents of the fresh leaves to the outputs."""
+        outer = self.outer or any(isinstance(t, Tensor) for t in tangents.values())
+        swept = forward(self.subgraph, tangents, on_tensors=outer)
+        made = []
+        for t in self.outputs:
+            node = live(t) if isinstance(t, Tensor) else None
+            tangent = None if node is None else swept.get(node)
+            if tangent is None:
+                value = t.value if isinstance(t, Tensor) else numpy.asarray(t)[()]
+                tangent = zeros(value) if is_inexact(value) else None
+            elif type(tangent) is not Tensor:
+                tangent = tangent.copy()
+            made.append(tangent)
+        return made
+
+
+class _Joint:
+    """The root above the outputs of a function."""
+
+    name = "outputs"
+
+    def pullback(self, g: Any, node: Node, wanted: Any) -> Sequence[Any]:
+        """Hand each output its cotangent."""
+        return tuple(g.items)
+
+    def pushforward(self, tangents: Sequence[Any], node: Node, on_tensors: bool) -> Any:
+        """Nothing is above the root."""
+        return None
+
+
+_JOINT = _Joint()
+
+
+def collect(argument: Argument, cotangents: dict[Node, Any], outer: bool = False) -> list[Any]:
+    """Return the cotangents of an argument's leaves; zeros where none has arrived.
+
+    They are taken out of `cotangents`, so that what nobody else holds need not be copied.
+    """
+    gs: list[Any] = []
+    for t in argument.fresh:
+        if t is None:
+            gs.append(None)
+            continue
+        g = cotangents.pop(t.node, None)  # type: ignore[arg-type]
+        if g is None:
+            g = Tensor(zeros(t.value)) if outer else zeros(t.value)
+        elif type(g) is not Tensor:
+            g = own(g)
+        gs.append(g)
+    return gs
+
+
+def released_all(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return arguments with untracked Tensors in the place of tracked ones."""
+    return tuple(
+        tree.map(lambda t: Tensor(t.value) if isinstance(t, Tensor) and t.tracked else t, a)
+        for a in args
+    )
+
+
+def plain(g: Any) -> Any:
+    """Return the value of a Tensor; anything else as it is."""
+    return g.value if isinstance(g, Tensor) else g
+
+
+def released(t: Any, outer: bool) -> Any:
+    """Return an output without the graph that only this call has recorded."""
+    return Tensor(t.value) if isinstance(t, Tensor) and not outer else t
+
+
+def as_cotangent(g: Any, like: Any, outer: bool) -> Any:
+    """Return a cotangent given by the user in the output's shape and dtype."""
+    value = g.value if isinstance(g, Tensor) else g
+    if not isinstance(g, Tensor) and type(value) is not type(like):
+        value = g = backend_of((like,)).library.asarray(value)[()]
+    if tuple(value.shape) != tuple(like.shape):
+        raise ValueError(
+            f"a cotangent has shape {tuple(value.shape)}, its output {tuple(like.shape)}: "
+            "they must agree"
+        )
+    if not outer:
+        g = value
+    elif not isinstance(g, Tensor):
+        g = Tensor(g)
+    return fit_cotangent(g, like)
+
+
+def one_like(value: Any) -> Any:
+    """Return the cotangent 1 of an output of size one, on its device."""
+    if isinstance(value, numpy.generic):
+        return value.dtype.type(1)
+    return numpy.ones_like(value)

@@ -1,0 +1,67 @@
+"""Un-broadcasting, casting and adding cotangents: written once, for every rule.
+
+A rule may return a cotangent of the broadcast shape and of whatever dtype its arithmetic gave.
+Here it gets the shape and the dtype of the argument it belongs to.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backpass.core.operators import operators
+
+
+class Parts:
+    """The cotangents of a primitive with several outputs: one each, `None` for one not used."""
+
+    __slots__ = ("items",)
+    shape = None
+    dtype = None
+
+    def __init__(self, items: list[Any]) -> None:
+        self.items = items
+
+
+def accumulate(old: Any, new: Any) -> Any:
+    """Add two cotangents of one node, out of place: somebody else may hold either of them."""
+    if type(old) is Parts:
+        pairs = zip(old.items, new.items, strict=True)
+        return Parts([b if a is None else a if b is None else operators.add(a, b) for a, b in pairs])
+    return operators.add(old, new)
+
+
+def fit_cotangent(g: Any, like: Any) -> Any:
+    """Give the cotangent `g` the shape and dtype of `like`, the node it flows to."""
+    shape, target = g.shape, like.shape
+    if shape != target:
+        extra = len(shape) - len(target)
+        if extra < 0:
+            g = operators.broadcast_to(g, shape=target)
+        else:
+            spread = [
+                axis
+                for axis, length in enumerate(target, start=extra)
+                if length == 1 and shape[axis] != 1
+            ]
+            g = operators.sum(g, axis=(*range(extra), *spread), keepdims=True)
+            if g.shape != target:
+                g = operators.reshape(g, shape=target)
+    return cast(g, like.dtype)
+
+
+def fit_tangent(t: Any, like: Any) -> Any:
+    """Give the tangent `t` the shape and dtype of `like`, the node it has reached."""
+    if like.shape is None:
+        return t
+    if t.shape != like.shape:
+        t = operators.broadcast_to(t, shape=like.shape)
+    return cast(t, like.dtype)
+
+
+def cast(g: Any, dtype: Any) -> Any:
+    """Cast to `dtype`; of a complex value for something real, the real part counts."""
+    if g.dtype == dtype:
+        return g
+    if g.dtype.kind == "c" and dtype.kind != "c":
+        g = operators.real(g)
+    return g if g.dtype == dtype else operators.astype(g, dtype=dtype)

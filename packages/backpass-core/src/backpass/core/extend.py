@@ -1,0 +1,21 @@
+"""The door for those who add primitives: `primitive` and the verbs that declare its rules."""
+
+from backpass.core.primitive import primitive
+from backpass.core.rules import (
+    bilinear,
+    defjvp,
+    defvjp,
+    elementwise,
+    linear,
+    nondifferentiable,
+)
+
+__all__ = [
+    "bilinear",
+    "defjvp",
+    "defvjp",
+    "elementwise",
+    "linear",
+    "nondifferentiable",
+    "primitive",
+]

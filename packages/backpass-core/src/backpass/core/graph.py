@@ -1,0 +1,222 @@
+"""The recorded graph, and the two walks over it.
+
+Every operation on a tracked Tensor leaves a `Node`: which primitive ran, the nodes of its inputs,
+and what its rule will need.  `backward` walks the nodes from the newest to the oldest and carries
+cotangents from outputs to inputs (reverse mode); `forward` walks the other way with tangents
+(forward mode).  Nodes are numbered as they are made, so that "newest first" is a sort by serial
+number, and a call of `grad` differentiates just what has been recorded since it began.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping
+from operator import attrgetter
+from typing import Any
+
+import numpy
+
+from backpass.core.cotangents import accumulate, fit_cotangent, fit_tangent
+
+next_serial: Callable[[], int] = itertools.count(1).__next__
+
+
+class Node:
+    """One recorded operation.
+
+    Attributes
+    ----------
+    primitive
+        What ran; `None` for a leaf.  Its method `pullback(g, node, wanted)` returns one cotangent
+        for each parent, `None` where nothing goes; `pushforward(tangents, node, on_tensors)`
+        returns the tangent of the output.
+    parents
+        The inputs' nodes, `None` for an input that is not tracked; `()` for a leaf; and `None`
+        altogether once the node is dead, that is, walked and freed.
+    saved
+        What the primitive's rules need, in a layout of the primitive's own.
+    kwargs
+        The keywords of the call, or `None`.
+    serial
+        The node's number: larger than that of all its ancestors.
+    shape, dtype
+        Of the output; `None` where there are several outputs.
+    tensor
+        A weak reference to the Tensor whose `.grad` a permanent leaf feeds, else `None`.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "dtype",
+        "kwargs",
+        "parents",
+        "primitive",
+        "saved",
+        "serial",
+        "shape",
+        "tensor",
+    )
+
+    def __init__(
+        self,
+        primitive: Any,
+        parents: Any,
+        saved: Any,
+        kwargs: Mapping[str, Any] | None,
+        shape: Any,
+        dtype: Any,
+    ) -> None:
+        self.primitive = primitive
+        self.parents = parents
+        self.saved = saved
+        self.kwargs = kwargs
+        self.shape = shape
+        self.dtype = dtype
+        self.tensor: Callable[[], Any] | None = None
+        self.serial = next_serial()
+
+    def __repr__(self) -> str:
+        name = self.primitive.name if self.primitive is not None else "leaf"
+        return f"<Node {self.serial}: {name}, shape {self.shape}, {self.dtype}>"
+
+    def free(self, mark: Node | None = None) -> None:
+        """Let go of the inputs; `mark` is `FREED` where the graph's owner may come back."""
+        self.parents = None
+        self.saved = mark
+        self.kwargs = None
+
+
+#: What is computed from a Tensor whose graph `Tensor.backward` has freed hangs on this node.
+FREED = Node(None, None, None, None, (), None)
+FREED.saved = FREED
+
+
+class _Recording(threading.local):
+    """Per thread: how many transformations, and how many `no_grad`, are being run."""
+
+    depth = 0
+    paused = 0
+
+
+recording = _Recording()
+#: How many `no_grad` are being run in all threads: while none is, nobody looks at `paused`.
+pauses = [0]
+_pauses_lock = threading.Lock()
+
+
+def pause(by: int) -> None:
+    """Add `by` to this thread's count of `no_grad`."""
+    recording.paused += by
+    with _pauses_lock:
+        pauses[0] += by
+
+_serial = attrgetter("serial")
+
+
+class Subgraph:
+    """What was recorded after serial number `start`, seen from the node `root`.
+
+    Attributes
+    ----------
+    order
+        The nodes younger than `start` on which `root` depends, newest first.
+    border
+        The leaves and older nodes at which the search stopped.
+    """
+
+    __slots__ = ("border", "order")
+
+    def __init__(self, root: Node, start: int) -> None:
+        seen = {root}
+        stack = [root]
+        order: list[Node] = []
+        border: list[Node] = []
+        while stack:
+            node = stack.pop()
+            if node.serial <= start or not node.parents:
+                border.append(node)
+                continue
+            order.append(node)
+            for parent in node.parents:
+                if parent is not None and parent not in seen:
+                    seen.add(parent)
+                    stack.append(parent)
+        order.sort(key=_serial, reverse=True)
+        self.order = order
+        self.border = border
+
+    def strangers(self, targets: Collection[Node]) -> list[Node]:
+        """Return the live border nodes that are not among `targets`; raise if one was freed."""
+        found = []
+        for node in self.border:
+            if node in targets:
+                continue
+            if node.parents is not None:
+                found.append(node)
+            elif node.saved is FREED:
+                raise RuntimeError(
+                    "the graph of a Tensor used here was freed by an earlier backward(): "
+                    "call that backward(retain_graph=True) to walk it again"
+                )
+        return found
+
+    def between(self, targets: Iterable[Node]) -> set[Node]:
+        """Return the nodes on a way from `targets` to the root: those worth a rule."""
+        wanted = set(targets)
+        for node in reversed(self.order):
+            if any(parent in wanted for parent in node.parents or ()):
+                wanted.add(node)
+        return wanted
+
+
+def backward(
+    subgraph: Subgraph,
+    cotangents: dict[Node, Any],
+    *,
+    wanted: Collection[Node] | None = None,
+    free: bool = True,
+    mark: Node | None = None,
+) -> dict[Node, Any]:
+    """Carry `cotangents` from the root to the border: reverse mode.
+
+    Newest first, each node hands the sum of the cotangents that have reached it to its rule and
+    adds what comes back to its parents.  `wanted`, where given, names the nodes worth a rule.
+    Where `free` is set, a node lets go of its inputs as soon as it has been used.  Returns the
+    cotangents of the border.
+    """
+    with numpy.errstate(all="ignore"):
+        for node in subgraph.order:
+            g = cotangents.pop(node, None)
+            if g is None:
+                continue
+            for parent, gx in zip(node.parents, node.primitive.pullback(g, node, wanted)):
+                if gx is None:
+                    continue
+                if gx.shape != parent.shape or gx.dtype is not parent.dtype:
+                    gx = fit_cotangent(gx, parent)
+                old = cotangents.get(parent)
+                cotangents[parent] = gx if old is None else accumulate(old, gx)
+            if free:
+                node.free(mark)
+    return cotangents
+
+
+def forward(
+    subgraph: Subgraph, tangents: Mapping[Node, Any], *, on_tensors: bool
+) -> dict[Node, Any]:
+    """Carry `tangents` from the border to every node: forward mode.
+
+    The tangents are arrays, or Tensors where the walk itself is to be differentiated; a node that
+    none reaches is missing in what is returned.
+    """
+    swept = dict(tangents)
+    with numpy.errstate(all="ignore"):
+        for node in reversed(subgraph.order):
+            incoming = [swept.get(parent) for parent in node.parents]
+            if all(t is None for t in incoming):
+                continue
+            t = node.primitive.pushforward(incoming, node, on_tensors)
+            if t is not None:
+                swept[node] = fit_tangent(t, node)
+    return swept

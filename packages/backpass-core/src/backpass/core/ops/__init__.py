@@ -1,0 +1,124 @@
+"""The primitives and their rules, one family a file; the functions that have NumPy's signatures.
+
+`FUNCTIONS` lists what `backpass.numpy` and `backpass.cupy` export over every device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy
+
+from backpass.core.operators import operators
+from backpass.core.ops import (
+    composites,
+    creation,
+    elementwise,
+    linear,
+    questions,
+    reductions,
+    rounding,
+    shaping,
+)
+
+_ELEMENTWISE = """
+absolute add angle arccos arccosh arcsin arcsinh arctan arctan2 arctanh bitwise_and bitwise_or
+bitwise_xor cbrt ceil conj cos cosh deg2rad divide equal exp exp2 expm1 fabs float_power floor
+floor_divide fmax fmin fmod greater greater_equal hypot imag invert isfinite isinf isnan left_shift
+less less_equal log log10 log1p log2 logaddexp logaddexp2 logical_and logical_not logical_or
+logical_xor maximum minimum multiply negative not_equal positive power rad2deg real reciprocal
+remainder right_shift rint sign signbit sin sinc sinh sqrt square subtract tan tanh trunc
+""".split()
+_ALIASES = {
+    "abs": "absolute",
+    "acos": "arccos",
+    "acosh": "arccosh",
+    "asin": "arcsin",
+    "asinh": "arcsinh",
+    "atan": "arctan",
+    "atan2": "arctan2",
+    "atanh": "arctanh",
+    "bitwise_invert": "invert",
+    "bitwise_left_shift": "left_shift",
+    "bitwise_not": "invert",
+    "bitwise_right_shift": "right_shift",
+    "conjugate": "conj",
+    "degrees": "rad2deg",
+    "mod": "remainder",
+    "pow": "power",
+    "radians": "deg2rad",
+    "true_divide": "divide",
+}
+FUNCTIONS: dict[str, Callable[..., Any]] = {name: getattr(elementwise, name) for name in _ELEMENTWISE}
+
+FUNCTIONS |= {alias: FUNCTIONS[name] for alias, name in _ALIASES.items()}
+FUNCTIONS |= {"round": rounding.round, "around": rounding.around, "matmul": linear.matmul}
+FUNCTIONS |= {
+    name: getattr(reductions, name)
+    for name in "all amax amin any argmax argmin argsort count_nonzero cumsum max mean min prod std "
+    "sum var".split()
+}
+FUNCTIONS |= {
+    name: getattr(shaping, name)
+    for name in "append array_split atleast_1d atleast_2d atleast_3d column_stack concatenate copy "
+    "diag diagonal dsplit dstack expand_dims fliplr flipud hsplit hstack matrix_transpose moveaxis "
+    "permute_dims ravel repeat rollaxis rot90 split squeeze stack swapaxes tile trace transpose "
+    "tril triu unstack vsplit vstack".split()
+}
+FUNCTIONS |= {
+    "astype": shaping.astype_,
+    "broadcast_to": shaping.broadcast_to_,
+    "concat": shaping.concatenate,
+    "flip": shaping.flip_,
+    "reshape": shaping.reshape_,
+    "roll": shaping.roll_,
+}
+FUNCTIONS |= {
+    name: getattr(linear, name) for name in "dot einsum inner kron outer tensordot vdot".split()
+}
+FUNCTIONS |= {"clip": composites.clip, "where": composites.where_}
+FUNCTIONS |= {
+    name: getattr(questions, name)
+    for name in "allclose argwhere array_equal array_equiv flatnonzero iscomplexobj isclose isrealobj "
+    "isscalar ndim nonzero result_type shape size".split()
+}
+
+# ----- what a Tensor does by itself --------------------------------------------------------------------
+
+
+def _reshape(t: Any, *shape: Any, order: str = "C", copy: bool | None = None) -> Any:
+    """Give the elements another shape, as one tuple or as several numbers."""
+    return shaping.reshape_(t, shape[0] if len(shape) == 1 else shape, order, copy=copy)
+
+
+def _transpose(t: Any, *axes: Any) -> Any:
+    """Permute the axes, as one tuple or as several numbers."""
+    given = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
+    return shaping.transpose(t, given or None)
+
+
+def _flatten(t: Any, order: str = "C") -> Any:
+    """Return a flat copy."""
+    return shaping.copy(shaping.ravel(t, order))
+
+
+operators.methods |= {
+    name: FUNCTIONS[name]
+    for name in "all any argmax argmin argsort astype clip conj conjugate copy cumsum diagonal dot "
+    "imag max mean min nonzero prod ravel real repeat round squeeze std sum swapaxes trace "
+    "var".split()
+}
+operators.methods |= {"reshape": _reshape, "transpose": _transpose, "flatten": _flatten}
+operators.functions = {
+    getattr(numpy, name): function
+    for name, function in FUNCTIONS.items()
+    if hasattr(numpy, name) and not isinstance(getattr(numpy, name), numpy.ufunc)
+}
+operators.ufuncs = {
+    getattr(numpy, name): function
+    for name, function in FUNCTIONS.items()
+    if isinstance(getattr(numpy, name, None), numpy.ufunc)
+}
+
+__all__ = ["FUNCTIONS", "creation"]

@@ -1,0 +1,273 @@
+"""Products of vectors, matrices and arrays."""
+
+from __future__ import annotations
+
+import builtins
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+
+from backpass.core.operators import operators
+from backpass.core.ops.elementwise import conj, multiply
+from backpass.core.ops.reductions import refuse_out, sum_
+from backpass.core.ops.shaping import (
+    as_operand,
+    broadcast_to,
+    diagonal,
+    moveaxis,
+    ravel,
+    reshape,
+    transpose_,
+)
+from backpass.core.primitive import binary, primitive
+from backpass.core.rules import bilinear, defjvp, defvjp
+from backpass.core.tensor import Tensor
+
+# ----- matmul and dot -------------------------------------------------------------------------------
+
+matmul = binary(
+    "matmul", "Matrix product, over stacks of matrices; the derivatives are g @ y.T and x.T @ g."
+)
+dot_ = binary("dot", "Product of vectors and matrices; the derivatives are g @ y.T and x.T @ g.")
+
+
+def _swap(x: Any) -> Any:
+    """Return the stack of matrices `x`, transposed."""
+    ndim = len(x.shape)
+    return transpose_.op(x, axes=(*range(ndim - 2), ndim - 1, ndim - 2))
+
+
+def _column(x: Any) -> Any:
+    return reshape.op(x, shape=(*x.shape, 1))
+
+
+def _row(x: Any) -> Any:
+    return reshape.op(x, shape=(*x.shape[:-1], 1, x.shape[-1]))
+
+
+# Which operand was a vector is read from the axes that g lacks beside the other operand.
+def _matmul_x(g: Any, y: Any) -> Any:
+    if len(y.shape) == 1:
+        return multiply.op(_column(g), y) if len(g.shape) else multiply.op(g, y)
+    if len(g.shape) == len(y.shape) - 1 and len(y.shape) > 2:
+        return matmul.op(_row(g), _swap(y))
+    return matmul.op(g, _swap(y))
+
+
+def _matmul_y(g: Any, x: Any) -> Any:
+    if len(x.shape) == 1:
+        return multiply.op(_column(x), _row(g)) if len(g.shape) else multiply.op(g, x)
+    if len(g.shape) < len(x.shape):
+        product = matmul.op(_swap(x), _column(g))
+        return reshape.op(product, shape=product.shape[:-1])
+    return matmul.op(_swap(x), g)
+
+
+for _product in (matmul, dot_):
+    bilinear(_product, _matmul_x, _matmul_y)
+operators.matmul = matmul.op
+
+
+def dot(a: Any, b: Any, out: Any = None) -> Tensor:
+    """Sum over the last axis of a and the second-to-last of b; derivatives g @ b.T, a.T @ g."""
+    refuse_out("dot", out)
+    a, b = as_operand(a), as_operand(b)
+    na, nb = numpy.ndim(a), numpy.ndim(b)
+    if na == 0 or nb == 0:
+        return multiply(a, b)  # type: ignore[no-any-return]
+    if na <= 2 and nb <= 2:
+        return dot_(a, b)  # type: ignore[no-any-return]
+    return tensordot(a, b, ([na - 1], [builtins.max(nb - 2, 0)]))
+
+
+def inner(a: Any, b: Any, /) -> Tensor:
+    """Sum over the last axes of both; derivatives as those of tensordot."""
+    a, b = as_operand(a), as_operand(b)
+    if numpy.ndim(a) == 0 or numpy.ndim(b) == 0:
+        return multiply(a, b)  # type: ignore[no-any-return]
+    return tensordot(a, b, ([a.ndim - 1], [b.ndim - 1]))
+
+
+def vdot(a: Any, b: Any, /) -> Tensor:
+    """Sum of conj(a) * b over all elements."""
+    return dot(ravel(conj(a)), ravel(b))
+
+
+def outer(a: Any, b: Any, out: Any = None) -> Tensor:
+    """Products of all elements of a with all of b; g @ b and a @ g, in the arguments' shapes."""
+    refuse_out("outer", out)
+    return multiply(reshape(a, shape=(-1, 1)), reshape(b, shape=(1, -1)))  # type: ignore[no-any-return]
+
+
+def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
+    """Sum over pairs of axes: a transposition, a matrix product, and their rules.
+
+    Raises
+    ------
+    ValueError
+        If the axes do not pair, or pair axes of different lengths.
+    """
+    a, b = as_operand(a), as_operand(b)
+    if isinstance(axes, int):
+        a_axes, b_axes = list(range(a.ndim - axes, a.ndim)), list(range(axes))
+    else:
+        a_axes, b_axes = ([x] if isinstance(x, int) else list(x) for x in axes)
+    a_axes, b_axes = [x % a.ndim for x in a_axes], [x % b.ndim for x in b_axes]
+    if [a.shape[x] for x in a_axes] != [b.shape[x] for x in b_axes]:
+        raise ValueError(
+            f"tensordot: axes {a_axes} of shape {a.shape} and {b_axes} of shape {b.shape} "
+            "must have the same lengths"
+        )
+    a_rest = [x for x in range(a.ndim) if x not in a_axes]
+    b_rest = [x for x in range(b.ndim) if x not in b_axes]
+    rows, columns = [a.shape[x] for x in a_rest], [b.shape[x] for x in b_rest]
+    inside = math.prod(a.shape[x] for x in a_axes)
+    left = reshape(transpose_(a, axes=(*a_rest, *a_axes)), shape=(math.prod(rows), inside))
+    right = reshape(transpose_(b, axes=(*b_axes, *b_rest)), shape=(inside, math.prod(columns)))
+    return reshape(matmul(left, right), shape=(*rows, *columns))  # type: ignore[no-any-return]
+
+
+def kron(a: Any, b: Any) -> Tensor:
+    """Kronecker product; derivatives as those of a product."""
+    a, b = as_operand(a), as_operand(b)
+    ndim = builtins.max(a.ndim, b.ndim)
+    sa, sb = (1,) * (ndim - a.ndim) + tuple(a.shape), (1,) * (ndim - b.ndim) + tuple(b.shape)
+    left = reshape(a, shape=tuple(n for s in sa for n in (s, 1)))
+    right = reshape(b, shape=tuple(n for s in sb for n in (1, s)))
+    return reshape(multiply(left, right), shape=tuple(p * q for p, q in zip(sa, sb)))  # type: ignore[no-any-return]
+
+
+# ----- einsum ---------------------------------------------------------------------------------------------
+
+
+@primitive(name="einsum")
+def einsum_(xp: Any, *xs: Any, inputs: Sequence[str], output: str, optimize: Any = False) -> Any:
+    """Sum of products over labelled axes; no label twice in one operand."""
+    # CuPy's optimizer takes no path; NumPy's takes one.
+    return xp.einsum(f"{','.join(inputs)}->{output}", *xs, optimize=optimize)
+
+
+def _einsum_vjp(
+    g: Any, *xs: Any, inputs: Sequence[str], output: str, optimize: Any = False, needs: Sequence[bool]
+) -> list[Any]:
+    return [
+        _einsum_back(g, xs, i, inputs, output, optimize) if need else None
+        for i, need in enumerate(needs)
+    ]
+
+
+def _einsum_back(
+    g: Any, xs: Sequence[Any], i: int, inputs: Sequence[str], output: str, optimize: Any
+) -> Any:
+    """Return the cotangent of operand i: the same sum with g in its place."""
+    target = inputs[i]
+    others = [*inputs[:i], *inputs[i + 1 :]]
+    operands = [*xs[:i], *xs[i + 1 :]]
+    found = set(output).union(*others)
+    kept = "".join(label for label in target if label in found)
+    path = optimize if isinstance(optimize, bool | str) else True
+    made = einsum_.op(g, *operands, inputs=(output, *others), output=kept, optimize=path)
+    # A label that only this operand has was summed over: g spreads over it.
+    shape = xs[i].shape
+    apart = iter(made.shape)
+    spread = tuple(next(apart) if label in found else 1 for label in target)
+    return broadcast_to.op(reshape.op(made, shape=spread), shape=_widest(spread, shape))
+
+
+def _widest(spread: Sequence[int], shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the shape that both broadcast to; what is too wide is summed centrally."""
+    return tuple(builtins.max(a, b) if 0 not in (a, b) else 0 for a, b in zip(spread, shape))
+
+
+def _einsum_jvp(
+    ts: Sequence[Any], ans: Any, *xs: Any, inputs: Sequence[str], output: str, optimize: Any = False
+) -> Any:
+    total = None
+    for i, t in enumerate(ts):
+        if t is not None:
+            operands = [*xs[:i], t, *xs[i + 1 :]]
+            part = einsum_.op(*operands, inputs=inputs, output=output, optimize=optimize)
+            total = part if total is None else operators.add(total, part)
+    return total
+
+
+defvjp(einsum_, joint=_einsum_vjp)
+defjvp(einsum_, joint=_einsum_jvp)
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def einsum(*operands: Any, out: Any = None, optimize: Any = False, dtype: Any = None) -> Tensor:
+    """Sum of products over labelled axes, as `einsum("ij,jk->ik", x, y)`; g takes an operand's place.
+
+    Repeated labels, "...", and the form with lists of axes are understood; `out` is refused.
+
+    Raises
+    ------
+    ValueError
+        If labels and operands do not agree.
+    """
+    refuse_out("einsum", out)
+    terms, output, xs = _read_einsum(operands)
+    if dtype is not None:
+        xs = [operators.astype(x, dtype=dtype) for x in xs]
+    for i, term in enumerate(terms):
+        for label in sorted(set(term)):
+            while terms[i].count(label) > 1:
+                first = terms[i].index(label)
+                second = terms[i].index(label, first + 1)
+                xs[i] = diagonal(xs[i], 0, first, second)
+                terms[i] = "".join(c for k, c in enumerate(terms[i]) if k not in (first, second))
+                terms[i] += label
+    return einsum_(*xs, inputs=tuple(terms), output=output, optimize=optimize)  # type: ignore[no-any-return]
+
+
+def _read_einsum(operands: Sequence[Any]) -> tuple[list[str], str, list[Any]]:
+    """Return each operand's labels, the output's, and the operands; "..." spelt out."""
+    if isinstance(operands[0], str):
+        text, xs = operands[0].replace(" ", ""), [as_operand(x) for x in operands[1:]]
+    else:
+        xs = [as_operand(x) for x in operands[:-1:2]]
+        lists = list(operands[1::2])
+        arrow = ""
+        if len(operands) % 2:
+            arrow = f"->{_spell(operands[-1])}"
+        text = ",".join(_spell(labels) for labels in lists) + arrow
+    left, arrow, output = text.partition("->")
+    terms = left.split(",")
+    if len(terms) != len(xs):
+        raise ValueError(f"einsum: {text!r} labels {len(terms)} operands, {len(xs)} are given")
+    free = [c for c in _LETTERS if c not in text]
+    widths = [
+        numpy.ndim(x) - (len(term) - 3) if "..." in term else 0 for term, x in zip(terms, xs)
+    ]
+    width = builtins.max([0, *widths])
+    dots = "".join(free[:width])
+    spelt = [
+        term.replace("...", dots[width - w :] if w else "") for term, w in zip(terms, widths)
+    ]
+    for term, x in zip(spelt, xs):
+        if len(term) != numpy.ndim(x):
+            raise ValueError(
+                f"einsum: {text!r} gives {len(term)} labels to an operand of shape {numpy.shape(x)}"
+            )
+    if not arrow:
+        every = "".join(spelt)
+        output = dots + "".join(
+            sorted(c for c in set(every) if every.count(c) == 1 and c not in dots)
+        )
+    else:
+        output = output.replace("...", dots)
+    unknown = set(output) - set("".join(spelt))
+    if unknown:
+        raise ValueError(f"einsum: the output label {min(unknown)!r} is in no operand")
+    return spelt, output, xs
+
+
+def _spell(labels: Sequence[Any]) -> str:
+    return "".join("..." if label is Ellipsis else _LETTERS[label] for label in labels)
+
+
+_ = (moveaxis, sum_)

@@ -1,0 +1,568 @@
+"""Functions that reduce axes: sums, products, extremes, moments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backpass.core.operators import operators
+from backpass.core.ops.elementwise import (
+    conj,
+    divide,
+    equal,
+    isnan,
+    less,
+    logical_and,
+    logical_or,
+    multiply,
+    real,
+    where,
+)
+from backpass.core.ops.indexing import getitem
+from backpass.core.ops.shaping import (
+    astype,
+    broadcast_to,
+    concatenate_arrays,
+    flip,
+    moveaxis,
+    reshape,
+)
+from backpass.core.primitive import as_tensors, primitive
+from backpass.core.rules import defjvp, defvjp, linear, nondifferentiable
+from backpass.core.tensor import Tensor
+
+# ----- helpers of the rules ------------------------------------------------------------------------
+
+
+def normal_axes(axis: Any, ndim: int) -> tuple[int, ...]:
+    """Return `axis` as a tuple of numbers from 0 on; `None` means all."""
+    if axis is None:
+        return tuple(range(ndim))
+    axes = axis if isinstance(axis, tuple | list) else (axis,)
+    return tuple(a + ndim if a < 0 else a for a in axes)
+
+
+def expand(g: Any, x: Any, axis: Any, keepdims: bool = False) -> Any:
+    """Spread what a reduction of `x` over `axis` gave over the shape of `x` again."""
+    if axis is not None and not keepdims and g.shape != x.shape:
+        axes = normal_axes(axis, len(x.shape))
+        shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
+        g = reshape.op(g, shape=shape)
+    return broadcast_to.op(g, shape=x.shape)
+
+
+def count(x: Any, axis: Any) -> int:
+    """Return how many elements of `x` make one of its reduction over `axis`."""
+    n = 1
+    for i in normal_axes(axis, len(x.shape)):
+        n *= x.shape[i]
+    return n
+
+
+def _options(**options: Any) -> dict[str, Any]:
+    """Return the keywords that were given: a call without them takes the short way."""
+    return {k: v for k, v in options.items() if v is not None and v is not False}
+
+
+def _value(mask: Any) -> Any:
+    """Return a mask, or an initial value without gradient, as a plain array."""
+    return mask.value if isinstance(mask, Tensor) else mask
+
+
+def _masked(g: Any, where_: Any) -> Any:
+    return g if where_ is None else where.op(where_, g, 0.0)
+
+
+def refuse_out(name: str, out: Any) -> None:
+    """Raise for `out=`: what an operation on Tensors makes is new."""
+    if out is not None:
+        raise TypeError(f"{name}: out= is not supported: a Tensor's operations make new ones")
+
+
+# ----- sum and mean -------------------------------------------------------------------------------------
+
+
+@primitive(name="sum")
+def sum_(
+    xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None
+) -> Any:
+    """Sum over axes."""
+    return xp.sum(x, axis=axis, keepdims=keepdims, **_options(initial=initial, where=where))
+
+
+def _sum_vjp(g: Any, x: Any, *, axis: Any = None, keepdims: bool = False, where: Any = None) -> Any:
+    return _masked(expand(g, x, axis, keepdims), where)
+
+
+linear(sum_, _sum_vjp, zero=("initial",))
+operators.sum = sum_.op
+
+
+@primitive(name="mean")
+def mean_(
+    xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False, where: Any = None
+) -> Any:
+    """Mean over axes."""
+    return xp.mean(x, axis=axis, keepdims=keepdims, **_options(where=where))
+
+
+def _mean_vjp(g: Any, x: Any, *, axis: Any = None, keepdims: bool = False, where: Any = None) -> Any:
+    n = count(x, axis)
+    if where is not None:
+        mask = broadcast_to.op(where, shape=x.shape)
+        n = sum_.op(mask, axis=axis, keepdims=keepdims)
+    return _masked(expand(divide.op(g, n), x, axis, keepdims), where)
+
+
+linear(mean_, _mean_vjp)
+
+
+@primitive(name="cumsum")
+def cumsum_(xp: Any, x: Any, *, axis: Any = None) -> Any:
+    """Cumulative sum."""
+    return xp.cumsum(x, axis=axis)
+
+
+def _cumsum_vjp(g: Any, x: Any, *, axis: Any = None) -> Any:
+    along = 0 if axis is None else axis
+    summed = flip.op(cumsum_.op(flip.op(g, axis=along), axis=along), axis=along)
+    return reshape.op(summed, shape=x.shape)
+
+
+linear(cumsum_, _cumsum_vjp)
+
+# ----- products: the derivative is the product of the others, zeros or not --------------------------------
+
+
+@primitive(name="prod")
+def prod_(
+    xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None
+) -> Any:
+    """Product over axes."""
+    return xp.prod(x, axis=axis, keepdims=keepdims, **_options(initial=initial, where=where))
+
+
+def _others(x: Any) -> Any:
+    """Return, for each element along the last axis, the product of the others there.
+
+    By halves: the others of an element are those of its half, and all of the other half.
+    """
+    n = x.shape[-1]
+    if n <= 1:
+        return x * 0 + 1 if n else x
+    left = getitem.op(x, index=(..., slice(None, n // 2)))
+    right = getitem.op(x, index=(..., slice(n // 2, None)))
+    product_left = prod_.op(left, axis=-1, keepdims=True)
+    product_right = prod_.op(right, axis=-1, keepdims=True)
+    return concatenate_arrays(
+        [_others(left) * product_right, _others(right) * product_left], axis=-1
+    )
+
+
+def _prod_derivative(
+    x: Any, axis: Any, initial: Any, where_: Any, keepdims: bool = False
+) -> Any:
+    ones = x if where_ is None else where.op(where_, x, 1.0)
+    shape = x.shape
+    axes = normal_axes(axis, len(shape))
+    rest = tuple(i for i in range(len(shape)) if i not in axes)
+    order = (*rest, *axes)
+    moved = operators.transpose(ones, axes=order)
+    flat = reshape.op(moved, shape=(*(shape[i] for i in rest), count(x, axis)))
+    # No -1: an empty array cannot tell what it stands for.
+    others = reshape.op(_others(flat), shape=tuple(shape[i] for i in order))
+    back = operators.transpose(others, axes=tuple(sorted(range(len(order)), key=order.__getitem__)))
+    return _masked(back if initial is None else back * initial, where_)
+
+
+def _prod_vjp(
+    g: Any, x: Any, *, axis: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None
+) -> Any:
+    return multiply.op(expand(g, x, axis, keepdims), _prod_derivative(x, axis, initial, where))
+
+
+def _prod_jvp(
+    t: Any, x: Any, *, axis: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None
+) -> Any:
+    d = _prod_derivative(x, axis, initial, where)
+    return sum_.op(multiply.op(t, d), axis=axis, keepdims=keepdims)
+
+
+defvjp(prod_, _prod_vjp)
+defjvp(prod_, _prod_jvp)
+
+# ----- extremes: ties share equally, a nan takes all --------------------------------------------------------
+
+
+@primitive(name="max")
+def max_(
+    xp: Any,
+    x: Any,
+    *,
+    axis: Any = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = None,
+) -> Any:
+    """Maximum over axes."""
+    return xp.max(x, axis=axis, keepdims=keepdims, **_options(initial=initial, where=where))
+
+
+@primitive(name="min")
+def min_(
+    xp: Any,
+    x: Any,
+    *,
+    axis: Any = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = None,
+) -> Any:
+    """Minimum over axes."""
+    return xp.min(x, axis=axis, keepdims=keepdims, **_options(initial=initial, where=where))
+
+
+def _weights(ans: Any, x: Any, axis: Any, keepdims: bool, where_: Any) -> Any:
+    """Return each element's share in the extreme `ans` of `x`."""
+    top = expand(ans, x, axis, keepdims)
+    chosen = logical_or.op(equal.op(x, top), logical_and.op(isnan.op(x), isnan.op(top)))
+    if where_ is not None:
+        chosen = logical_and.op(chosen, where_)
+    # Counted as integers, because float16 ends at 2048; none where `initial` was the extreme.
+    ties = sum_.op(astype.op(chosen, dtype="int64"), axis=axis, keepdims=True)
+    shares = divide.op(1.0, where.op(less.op(ties, 1), 1, ties))
+    return where.op(chosen, astype.op(shares, dtype=ans.dtype), 0.0)
+
+
+def _extreme_vjp(
+    g: Any,
+    ans: Any,
+    x: Any,
+    *,
+    axis: Any = None,
+    keepdims: bool = False,
+    where: Any = None,
+) -> Any:
+    return multiply.op(
+        expand(g, x, axis, keepdims), _weights(ans, x, axis, keepdims, where)
+    )
+
+
+def _extreme_jvp(
+    t: Any,
+    ans: Any,
+    x: Any,
+    *,
+    axis: Any = None,
+    keepdims: bool = False,
+    where: Any = None,
+) -> Any:
+    weighted = multiply.op(t, _weights(ans, x, axis, keepdims, where))
+    return sum_.op(weighted, axis=axis, keepdims=keepdims)
+
+
+for _extreme in (max_, min_):
+    defvjp(_extreme, _extreme_vjp)
+    defjvp(_extreme, _extreme_jvp)
+
+# ----- variance and standard deviation -------------------------------------------------------------------------
+
+
+@primitive(name="var")
+def var_(
+    xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False, ddof: float = 0, where: Any = None
+) -> Any:
+    """Variance over axes."""
+    return xp.var(x, axis=axis, ddof=ddof, keepdims=keepdims, **_options(where=where))
+
+
+@primitive(name="std")
+def std_(
+    xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False, ddof: float = 0, where: Any = None
+) -> Any:
+    """Standard deviation over axes."""
+    return xp.std(x, axis=axis, ddof=ddof, keepdims=keepdims, **_options(where=where))
+
+
+def _var_derivative(x: Any, axis: Any, ddof: float, where_: Any) -> Any:
+    """Return 2 * conj(x - mean) / (n - ddof)."""
+    axes = normal_axes(axis, len(x.shape))
+    options = {} if where_ is None else {"where": where_}
+    deviation = x - mean_.op(x, axis=axes, keepdims=True, **options)
+    n: Any = count(x, axis)
+    if where_ is not None:
+        n = sum_.op(broadcast_to.op(where_, shape=x.shape), axis=axes, keepdims=True)
+    return _masked(conj.op(deviation) * (2 / (n - ddof)), where_)
+
+
+def _var_vjp(
+    g: Any, x: Any, *, axis: Any = None, keepdims: bool = False, ddof: float = 0, where: Any = None
+) -> Any:
+    return multiply.op(expand(g, x, axis, keepdims), _var_derivative(x, axis, ddof, where))
+
+
+def _var_jvp(
+    t: Any, x: Any, *, axis: Any = None, keepdims: bool = False, ddof: float = 0, where: Any = None
+) -> Any:
+    d = _var_derivative(x, axis, ddof, where)
+    return sum_.op(real.op(multiply.op(t, d)), axis=axis, keepdims=keepdims)
+
+
+def _half_over(g: Any, ans: Any) -> Any:
+    """Return g / (2 std), and 0 where the deviation is 0: the sub-gradient of least norm."""
+    flat = equal.op(ans, 0)
+    return where.op(flat, 0.0, g / where.op(flat, 1.0, 2 * ans))
+
+
+def _std_vjp(
+    g: Any,
+    ans: Any,
+    x: Any,
+    *,
+    axis: Any = None,
+    keepdims: bool = False,
+    ddof: float = 0,
+    where: Any = None,
+) -> Any:
+    scaled = expand(_half_over(g, ans), x, axis, keepdims)
+    return multiply.op(scaled, _var_derivative(x, axis, ddof, where))
+
+
+def _std_jvp(
+    t: Any,
+    ans: Any,
+    x: Any,
+    *,
+    axis: Any = None,
+    keepdims: bool = False,
+    ddof: float = 0,
+    where: Any = None,
+) -> Any:
+    return _half_over(
+        _var_jvp(t, x, axis=axis, keepdims=keepdims, ddof=ddof, where=where), ans
+    )
+
+
+defvjp(var_, _var_vjp)
+defjvp(var_, _var_jvp)
+defvjp(std_, _std_vjp)
+defjvp(std_, _std_jvp)
+
+# ----- no derivative -----------------------------------------------------------------------------------------------
+
+
+@primitive(name="argmax")
+def argmax_(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """Index of the maximum."""
+    return xp.argmax(x, axis=axis, keepdims=keepdims)
+
+
+@primitive(name="argmin")
+def argmin_(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """Index of the minimum."""
+    return xp.argmin(x, axis=axis, keepdims=keepdims)
+
+
+@primitive(name="any")
+def any_(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """Whether any element holds."""
+    return xp.any(x, axis=axis, keepdims=keepdims)
+
+
+@primitive(name="all")
+def all_(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """Whether all elements hold."""
+    return xp.all(x, axis=axis, keepdims=keepdims)
+
+
+@primitive(name="count_nonzero")
+def count_nonzero_(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """How many elements are not 0."""
+    return xp.count_nonzero(x, axis=axis, **({"keepdims": True} if keepdims else {}))
+
+
+@primitive(name="argsort")
+def argsort_(xp: Any, x: Any, *, axis: Any = -1, kind: Any = None) -> Any:
+    """Indices that would sort."""
+    return xp.argsort(x, axis=axis, **({} if kind is None else {"kind": kind}))
+
+
+nondifferentiable(argmax_, argmin_, any_, all_, count_nonzero_, argsort_)
+
+# ----- the functions, with NumPy's signatures ---------------------------------------------------------------------
+
+
+def sum(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = None,
+) -> Tensor:
+    """Sum over `axis`; g flows to every element (and to a tracked `initial`). `out` is refused."""
+    refuse_out("sum", out)
+    if dtype is not None:
+        a = astype(a, dtype=dtype)
+    if isinstance(initial, Tensor) and initial.tracked:
+        total = sum_(a, **_options(axis=axis, keepdims=keepdims, where=_value(where)))
+        return total + initial
+    options = _options(axis=axis, keepdims=keepdims, initial=_value(initial), where=_value(where))
+    return sum_(a, **options)  # type: ignore[no-any-return]
+
+
+def mean(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    keepdims: bool = False,
+    *,
+    where: Any = None,
+) -> Tensor:
+    """Mean over `axis`; g / n flows to every element. `out` is refused."""
+    refuse_out("mean", out)
+    if dtype is not None:
+        a = astype(a, dtype=dtype)
+    return mean_(a, **_options(axis=axis, keepdims=keepdims, where=_value(where)))  # type: ignore[no-any-return]
+
+
+def prod(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = None,
+) -> Tensor:
+    """Product over `axis`; the derivative is the product of the others, zeros or not."""
+    refuse_out("prod", out)
+    if dtype is not None:
+        a = astype(a, dtype=dtype)
+    if isinstance(initial, Tensor) and initial.tracked:
+        product = prod_(a, **_options(axis=axis, keepdims=keepdims, where=_value(where)))
+        return product * initial
+    options = _options(axis=axis, keepdims=keepdims, initial=_value(initial), where=_value(where))
+    return prod_(a, **options)  # type: ignore[no-any-return]
+
+
+def max(
+    a: Any,
+    axis: Any = None,
+    out: Any = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = None,
+) -> Tensor:
+    """Maximum over `axis`; elements that tie share g equally, a nan takes all of it."""
+    refuse_out("max", out)
+    options = _options(axis=axis, keepdims=keepdims, initial=_value(initial), where=_value(where))
+    return max_(a, **options)  # type: ignore[no-any-return]
+
+
+def min(
+    a: Any,
+    axis: Any = None,
+    out: Any = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = None,
+) -> Tensor:
+    """Minimum over `axis`; elements that tie share g equally, a nan takes all of it."""
+    refuse_out("min", out)
+    options = _options(axis=axis, keepdims=keepdims, initial=_value(initial), where=_value(where))
+    return min_(a, **options)  # type: ignore[no-any-return]
+
+
+amax, amin = max, min
+
+
+def _moment(name: str, f: Any, a: Any, dtype: Any, out: Any, ddof: Any, correction: Any, **options: Any) -> Tensor:
+    refuse_out(name, out)
+    if correction is not None:
+        if ddof:
+            raise ValueError(f"{name}: give ddof or correction, not both: they mean the same")
+        ddof = correction
+    if dtype is not None:
+        a = astype(a, dtype=dtype)
+    return f(a, **_options(ddof=ddof or None, **options))  # type: ignore[no-any-return]
+
+
+def var(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    *,
+    where: Any = None,
+    correction: float | None = None,
+) -> Tensor:
+    """Variance over `axis`; its derivative is 2 * conj(x - mean) / (n - ddof)."""
+    return _moment(
+        "var", var_, a, dtype, out, ddof, correction, axis=axis, keepdims=keepdims, where=_value(where)
+    )
+
+
+def std(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    *,
+    where: Any = None,
+    correction: float | None = None,
+) -> Tensor:
+    """Standard deviation over `axis`; its derivative is (x - mean) / (n * std), 0 where std is 0."""
+    return _moment(
+        "std", std_, a, dtype, out, ddof, correction, axis=axis, keepdims=keepdims, where=_value(where)
+    )
+
+
+def cumsum(a: Any, axis: int | None = None, dtype: Any = None, out: Any = None) -> Tensor:
+    """Cumulative sum along `axis`; g is summed from the other end."""
+    refuse_out("cumsum", out)
+    if dtype is not None:
+        a = astype(a, dtype=dtype)
+    return cumsum_(a, **_options(axis=axis))  # type: ignore[no-any-return]
+
+
+def argmax(a: Any, axis: int | None = None, out: Any = None, *, keepdims: bool = False) -> Tensor:
+    """Index of the first maximum along `axis`; no derivative."""
+    refuse_out("argmax", out)
+    return argmax_(a, **_options(axis=axis, keepdims=keepdims))  # type: ignore[no-any-return]
+
+
+def argmin(a: Any, axis: int | None = None, out: Any = None, *, keepdims: bool = False) -> Tensor:
+    """Index of the first minimum along `axis`; no derivative."""
+    refuse_out("argmin", out)
+    return argmin_(a, **_options(axis=axis, keepdims=keepdims))  # type: ignore[no-any-return]
+
+
+def argsort(a: Any, axis: int | None = -1, kind: Any = None) -> Tensor:
+    """Indices that would sort along `axis`; no derivative."""
+    return argsort_(a, axis=axis, **_options(kind=kind))  # type: ignore[no-any-return]
+
+
+def any(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False) -> Tensor:
+    """Whether any element along `axis` holds; no derivative."""
+    refuse_out("any", out)
+    return any_(a, **_options(axis=axis, keepdims=keepdims))  # type: ignore[no-any-return]
+
+
+def all(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False) -> Tensor:
+    """Whether all elements along `axis` hold; no derivative."""
+    refuse_out("all", out)
+    return all_(a, **_options(axis=axis, keepdims=keepdims))  # type: ignore[no-any-return]
+
+
+def count_nonzero(a: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+    """How many elements along `axis` are not 0; no derivative."""
+    return as_tensors(count_nonzero_(a, **_options(axis=axis, keepdims=keepdims)))  # type: ignore[no-any-return]
+
+
+_ = moveaxis

@@ -1,0 +1,494 @@
+"""Functions that move elements without computing: their rules move the cotangent back."""
+
+from __future__ import annotations
+
+import builtins
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+
+from backpass.core.operators import operators
+from backpass.core.ops.elementwise import where
+from backpass.core.ops.indexing import getitem
+from backpass.core.primitive import primitive
+from backpass.core.rules import linear
+from backpass.core.tensor import Tensor
+
+# ----- primitives ---------------------------------------------------------------------------------
+
+
+@primitive(name="reshape")
+def reshape(xp: Any, x: Any, *, shape: Any) -> Any:
+    """Give the elements another shape."""
+    return xp.reshape(x, shape)
+
+
+@primitive(name="transpose")
+def transpose_(xp: Any, x: Any, *, axes: Any = None) -> Any:
+    """Permute the axes."""
+    return xp.transpose(x, axes)
+
+
+@primitive
+def broadcast_to(xp: Any, x: Any, *, shape: Any) -> Any:
+    """Repeat along new axes, and along axes of length 1, without copying."""
+    return xp.broadcast_to(x, shape)
+
+
+@primitive
+def astype(xp: Any, x: Any, *, dtype: Any) -> Any:
+    """Convert the elements."""
+    return xp.asarray(x).astype(dtype)[()]
+
+
+@primitive(name="copy")
+def copy_(xp: Any, x: Any) -> Any:
+    """Copy."""
+    return xp.array(x)[()]
+
+
+@primitive
+def flip(xp: Any, x: Any, *, axis: Any = None) -> Any:
+    """Reverse the order of the elements along axes."""
+    return xp.flip(x, axis)
+
+
+@primitive
+def roll(xp: Any, x: Any, *, shift: Any, axis: Any = None) -> Any:
+    """Shift the elements along axes, those at the end to the front."""
+    return xp.roll(x, shift, axis)
+
+
+@primitive(name="concatenate")
+def concatenate_(xp: Any, *xs: Any, axis: Any = 0) -> Any:
+    """Join arrays along an axis."""
+    return xp.concatenate(xs, axis=axis)
+
+
+def _invert(axes: Any) -> Any:
+    return None if axes is None else tuple(sorted(range(len(axes)), key=lambda i: axes[i] % len(axes)))
+
+
+def _split_back(g: Any, *xs: Any, axis: Any = 0, needs: Sequence[bool]) -> list[Any]:
+    if axis is None:
+        lengths = [math.prod(x.shape) for x in xs]
+        axis = 0
+    else:
+        lengths = [x.shape[axis] for x in xs]
+    parts: list[Any] = []
+    start = 0
+    before = (slice(None),) * (axis % len(g.shape))
+    for x, length, need in zip(xs, lengths, needs):
+        part = None
+        if need:
+            part = getitem.op(g, index=(*before, slice(start, start + length)))
+            part = part if part.shape == x.shape else reshape.op(part, shape=x.shape)
+        parts.append(part)
+        start += length
+    return parts
+
+
+linear(reshape, lambda g, x: reshape.op(g, shape=x.shape))
+linear(transpose_, lambda g, *, axes=None: transpose_.op(g, axes=_invert(axes)))
+linear(broadcast_to, lambda g: g)
+linear(astype, lambda g: g)
+linear(copy_, lambda g: g)
+linear(flip, lambda g, *, axis=None: flip.op(g, axis=axis))
+linear(
+    roll,
+    lambda g, *, shift, axis=None: roll.op(
+        g, shift=tuple(-s for s in shift) if isinstance(shift, tuple | list) else -shift, axis=axis
+    ),
+)
+linear(concatenate_, joint=_split_back)
+
+operators.reshape = reshape.op
+operators.transpose = transpose_.op
+operators.broadcast_to = broadcast_to.op
+operators.astype = astype.op
+
+
+def concatenate_arrays(xs: Sequence[Any], axis: Any = 0) -> Any:
+    """Join a sequence of arrays, or of arrays and Tensors: for rules."""
+    return concatenate_.op(*xs, axis=axis)
+
+
+# ----- the functions, with NumPy's signatures ---------------------------------------------------------
+
+
+def _shape(*shape: Any) -> Any:
+    """Return a shape that came as one tuple or as several numbers."""
+    found = shape[0] if len(shape) == 1 else shape
+    return found.value if isinstance(found, Tensor) else found
+
+
+def as_operand(a: Any) -> Any:
+    """Return an operand that has `.shape`: lists become arrays."""
+    if isinstance(a, Tensor) or hasattr(a, "shape"):
+        return a
+    return operators.methods["__array__"](a)
+
+
+def moveaxis(a: Any, source: Any, destination: Any) -> Tensor:
+    """Move axes to other positions; g moves back."""
+    a = as_operand(a)
+    order = numpy.moveaxis(numpy.empty((0,) * a.ndim), source, destination)
+    del order
+    source_, destination_ = (
+        [s % a.ndim for s in ([axes] if isinstance(axes, int) else axes)]
+        for axes in (source, destination)
+    )
+    axes = [i for i in range(a.ndim) if i not in source_]
+    for d, s in sorted(zip(destination_, source_)):
+        axes.insert(d, s)
+    return transpose_(a, axes=tuple(axes))  # type: ignore[no-any-return]
+
+
+def transpose(a: Any, axes: Any = None) -> Tensor:
+    """Permute the axes, or reverse them; g is permuted back."""
+    return transpose_(a, axes=None if axes is None else tuple(axes))  # type: ignore[no-any-return]
+
+
+def permute_dims(a: Any, axes: Any = None) -> Tensor:
+    """Permute the axes: `transpose`."""
+    return transpose(a, axes)
+
+
+def matrix_transpose(x: Any, /) -> Tensor:
+    """Exchange the last two axes; g is transposed back."""
+    return swapaxes(x, -1, -2)
+
+
+def swapaxes(a: Any, axis1: int, axis2: int) -> Tensor:
+    """Exchange two axes; g's are exchanged back."""
+    a = as_operand(a)
+    axes = list(range(a.ndim))
+    axes[axis1], axes[axis2] = axes[axis2], axes[axis1]
+    return transpose_(a, axes=tuple(axes))  # type: ignore[no-any-return]
+
+
+def rollaxis(a: Any, axis: int, start: int = 0) -> Tensor:
+    """Move an axis to before position `start`; g's moves back."""
+    a = as_operand(a)
+    axis, start = axis % a.ndim, start + a.ndim if start < 0 else start
+    return moveaxis(a, axis, start - 1 if start > axis else start)
+
+
+def reshape_(a: Any, /, shape: Any = None, order: str = "C", *, copy: bool | None = None) -> Tensor:
+    """Give the elements another shape; g gets the old one. Order "C" only."""
+    if order not in ("C", "A"):
+        raise TypeError(f"reshape: order={order!r} is not supported: transpose first")
+    if shape is None:
+        raise TypeError("reshape() needs a shape")
+    made = reshape(a, shape=_shape(shape))
+    return copy_(made) if copy else made  # type: ignore[no-any-return]
+
+
+def ravel(a: Any, order: str = "C") -> Tensor:
+    """Flatten; g gets the shape back. Order "C" only."""
+    return reshape_(a, -1, order)
+
+
+def expand_dims(a: Any, axis: Any) -> Tensor:
+    """Insert axes of length 1; g loses them."""
+    a = as_operand(a)
+    axes = axis if isinstance(axis, tuple | list) else (axis,)
+    ndim = a.ndim + len(axes)
+    axes = {normalize_axis(i, ndim, "expand_dims") for i in axes}
+    if len(axes) != ndim - a.ndim:
+        raise ValueError("expand_dims: repeated axis")
+    lengths = iter(a.shape)
+    return reshape(a, shape=tuple(1 if i in axes else next(lengths) for i in range(ndim)))  # type: ignore[no-any-return]
+
+
+def normalize_axis(axis: int, ndim: int, name: str) -> int:
+    """Return an axis as a number from 0 on; raise NumPy's AxisError if there is none."""
+    if not -ndim <= axis < ndim:
+        raise numpy.exceptions.AxisError(f"{name}: axis {axis} is out of bounds for {ndim} axes")
+    return axis % ndim
+
+
+def squeeze(a: Any, axis: Any = None) -> Tensor:
+    """Remove axes of length 1; g gets them back."""
+    a = as_operand(a)
+    if axis is None:
+        axes = {i for i, n in enumerate(a.shape) if n == 1}
+    else:
+        given = axis if isinstance(axis, tuple | list) else (axis,)
+        axes = {normalize_axis(i, a.ndim, "squeeze") for i in given}
+        if builtins.any(a.shape[i] != 1 for i in axes):
+            raise ValueError(f"squeeze: axis {axis} of shape {a.shape} has not length 1")
+    return reshape(a, shape=tuple(n for i, n in enumerate(a.shape) if i not in axes))  # type: ignore[no-any-return]
+
+
+def concatenate(
+    arrays: Any, /, axis: int | None = 0, out: Any = None, *, dtype: Any = None, casting: Any = None
+) -> Tensor:
+    """Join arrays along an axis, or flattened; each gets its piece of g. `out` is refused."""
+    if out is not None or casting is not None:
+        raise TypeError("concatenate: out= and casting= are not supported")
+    parts = [as_operand(x) for x in arrays]
+    if axis is None:
+        parts, axis = [ravel(x) for x in parts], 0
+    joined = concatenate_(*parts, axis=axis)
+    return joined if dtype is None else astype(joined, dtype=dtype)  # type: ignore[no-any-return]
+
+
+def stack(
+    arrays: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, casting: Any = None
+) -> Tensor:
+    """Join arrays along a new axis; each gets its piece of g. `out` is refused."""
+    parts = [as_operand(x) for x in arrays]
+    if len({x.shape for x in parts}) > 1:
+        raise ValueError(f"stack: all arrays must have one shape, not {[x.shape for x in parts]}")
+    spread = [expand_dims(x, axis) for x in parts]
+    return concatenate(spread, axis=axis, out=out, dtype=dtype, casting=casting)
+
+
+def atleast_1d(*arys: Any) -> Any:
+    """Give 0-d arrays an axis; g loses it."""
+    made = tuple(reshape(x, shape=(1,)) if x.ndim == 0 else _tensor(x) for x in map(as_operand, arys))
+    return made[0] if len(made) == 1 else made
+
+
+def atleast_2d(*arys: Any) -> Any:
+    """Give arrays new first axes up to two; g loses them."""
+    made = tuple(
+        reshape(x, shape=(1,) * (2 - x.ndim) + tuple(x.shape)) if x.ndim < 2 else _tensor(x)
+        for x in map(as_operand, arys)
+    )
+    return made[0] if len(made) == 1 else made
+
+
+def atleast_3d(*arys: Any) -> Any:
+    """Give arrays axes up to three: (n,) becomes (1, n, 1), (m, n) becomes (m, n, 1)."""
+    made = []
+    for x in map(as_operand, arys):
+        if x.ndim >= 3:
+            made.append(_tensor(x))
+        else:
+            shape = {0: (1, 1, 1), 1: (1, *x.shape, 1), 2: (*x.shape, 1)}[x.ndim]
+            made.append(reshape(x, shape=shape))
+    return made[0] if len(made) == 1 else tuple(made)
+
+
+def _tensor(x: Any) -> Tensor:
+    return x if isinstance(x, Tensor) else Tensor(x)
+
+
+def vstack(tup: Any, *, dtype: Any = None, casting: Any = None) -> Tensor:
+    """Join arrays along the first axis, 1-d ones as rows."""
+    return concatenate([atleast_2d(x) for x in tup], dtype=dtype, casting=casting)
+
+
+def hstack(tup: Any, *, dtype: Any = None, casting: Any = None) -> Tensor:
+    """Join arrays along the second axis, 1-d ones along the first."""
+    parts = [atleast_1d(x) for x in tup]
+    axis = 0 if parts and parts[0].ndim == 1 else 1
+    return concatenate(parts, axis=axis, dtype=dtype, casting=casting)
+
+
+def dstack(tup: Any) -> Tensor:
+    """Join arrays along the third axis."""
+    return concatenate([atleast_3d(x) for x in tup], axis=2)
+
+
+def column_stack(tup: Any) -> Tensor:
+    """Join arrays along the second axis, 1-d ones as columns."""
+    parts = [as_operand(x) for x in tup]
+    columns = [reshape(x, shape=(x.size, 1)) if x.ndim < 2 else x for x in parts]
+    return concatenate(columns, axis=1)
+
+
+def append(arr: Any, values: Any, axis: int | None = None) -> Tensor:
+    """Join two arrays along an axis, or flattened."""
+    return concatenate([arr, values], axis=axis)
+
+
+def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
+    """Cut into equal pieces, or before the given indices; the pieces' g are joined."""
+    ary = as_operand(ary)
+    if isinstance(indices_or_sections, int) and ary.shape[axis] % indices_or_sections:
+        raise ValueError(
+            f"split: axis {axis} of length {ary.shape[axis]} cannot be cut into "
+            f"{indices_or_sections} equal pieces: array_split allows unequal ones"
+        )
+    return array_split(ary, indices_or_sections, axis)
+
+
+def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
+    """Cut into pieces, nearly equal ones if a number is given; the pieces' g are joined."""
+    ary = as_operand(ary)
+    axis = normalize_axis(axis, ary.ndim, "split")
+    length = ary.shape[axis]
+    if isinstance(indices_or_sections, int):
+        if indices_or_sections < 1:
+            raise ValueError("array_split: the number of sections must be at least 1")
+        size, extra = divmod(length, indices_or_sections)
+        sizes = [size + 1] * extra + [size] * (indices_or_sections - extra)
+        ends = [builtins.sum(sizes[: i + 1]) for i in range(len(sizes))][:-1]
+    else:
+        ends = [int(i) for i in indices_or_sections]
+    before = (slice(None),) * axis
+    cuts = [0, *ends, length]
+    return [
+        getitem(ary, index=(*before, slice(a, b)))
+        for a, b in zip(cuts[:-1], [*ends, None])  # noqa: RUF007 - the last piece is open
+    ]
+
+
+def vsplit(ary: Any, indices_or_sections: Any) -> list[Tensor]:
+    """Cut along the first axis."""
+    return split(ary, indices_or_sections, 0)
+
+
+def hsplit(ary: Any, indices_or_sections: Any) -> list[Tensor]:
+    """Cut along the second axis, the only one of a 1-d array."""
+    ary = as_operand(ary)
+    return split(ary, indices_or_sections, 0 if ary.ndim == 1 else 1)
+
+
+def dsplit(ary: Any, indices_or_sections: Any) -> list[Tensor]:
+    """Cut along the third axis."""
+    return split(ary, indices_or_sections, 2)
+
+
+def unstack(x: Any, /, *, axis: int = 0) -> tuple[Tensor, ...]:
+    """Return the slices along an axis; their g are stacked."""
+    moved = moveaxis(x, axis, 0)
+    return tuple(moved[i] for i in range(moved.shape[0]))
+
+
+def flip_(m: Any, axis: Any = None) -> Tensor:
+    """Reverse the order along axes; g's is reversed back."""
+    return flip(m, axis=axis)  # type: ignore[no-any-return]
+
+
+def fliplr(m: Any) -> Tensor:
+    """Reverse the second axis."""
+    return flip(m, axis=1)  # type: ignore[no-any-return]
+
+
+def flipud(m: Any) -> Tensor:
+    """Reverse the first axis."""
+    return flip(m, axis=0)  # type: ignore[no-any-return]
+
+
+def roll_(a: Any, shift: Any, axis: Any = None) -> Tensor:
+    """Shift along axes, around the end; g is shifted back."""
+    return roll(a, shift=shift, axis=axis)  # type: ignore[no-any-return]
+
+
+def rot90(m: Any, k: int = 1, axes: Sequence[int] = (0, 1)) -> Tensor:
+    """Rotate by k times 90 degrees in the plane of two axes; g is rotated back."""
+    m = as_operand(m)
+    first, second = (normalize_axis(a, m.ndim, "rot90") for a in axes)
+    if first == second:
+        raise ValueError("rot90: the two axes must be different")
+    k %= 4
+    if k == 0:
+        return copy_(m)  # type: ignore[no-any-return]
+    if k == 2:
+        return flip(m, axis=(first, second))  # type: ignore[no-any-return]
+    if k == 1:
+        return swapaxes(flip(m, axis=second), first, second)
+    return flip(swapaxes(m, first, second), axis=second)  # type: ignore[no-any-return]
+
+
+def tile(A: Any, reps: Any) -> Tensor:  # noqa: N803 - NumPy's name
+    """Repeat the whole array along axes; g is summed over the copies."""
+    A = as_operand(A)  # noqa: N806
+    counts = (reps,) if isinstance(reps, int) else tuple(int(r) for r in reps)
+    ndim = builtins.max(len(counts), A.ndim)
+    counts = (1,) * (ndim - len(counts)) + counts
+    shape = (1,) * (ndim - A.ndim) + tuple(A.shape)
+    apart = tuple(n for length in shape for n in (1, length))
+    spread = tuple(n for count, length in zip(counts, shape) for n in (count, length))
+    whole = tuple(count * length for count, length in zip(counts, shape))
+    return reshape(broadcast_to(reshape(A, shape=apart), shape=spread), shape=whole)  # type: ignore[no-any-return]
+
+
+def repeat(a: Any, repeats: Any, axis: int | None = None) -> Tensor:
+    """Repeat elements along an axis; g is summed over the copies."""
+    a = as_operand(a)
+    if axis is None:
+        a, axis = ravel(a), 0
+    axis = normalize_axis(axis, a.ndim, "repeat")
+    indices = numpy.repeat(numpy.arange(a.shape[axis]), numpy.asarray(repeats))
+    return getitem(a, index=(*(slice(None),) * axis, indices))  # type: ignore[no-any-return]
+
+
+def broadcast_to_(array: Any, shape: Any, subok: bool = False) -> Tensor:
+    """Repeat along new axes and axes of length 1; g is summed over the copies."""
+    shape = _shape(shape)
+    return broadcast_to(array, shape=(shape,) if isinstance(shape, int) else tuple(shape))  # type: ignore[no-any-return]
+
+
+def copy(a: Any, order: str = "K", subok: bool = False) -> Tensor:
+    """Copy; g flows through."""
+    return copy_(a)  # type: ignore[no-any-return]
+
+
+def astype_(
+    x: Any, dtype: Any, /, order: str = "K", casting: str = "unsafe", subok: bool = True, copy: bool = True
+) -> Tensor:
+    """Convert the elements; g is converted back, and ends where the new dtype is not inexact."""
+    if casting != "unsafe":
+        numpy.empty(0, as_operand(x).dtype).astype(dtype, casting=casting)  # type: ignore[call-overload]
+    return astype(x, dtype=dtype)  # type: ignore[no-any-return]
+
+
+def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """Return the diagonal of a plane; g goes to the diagonal, the rest gets 0."""
+    moved = moveaxis(a, (axis1, axis2), (-2, -1))
+    n = builtins.min(moved.shape[-2] + builtins.min(offset, 0), moved.shape[-1] - builtins.max(offset, 0))
+    i = numpy.arange(builtins.max(n, 0))
+    rows, columns = i - builtins.min(offset, 0), i + builtins.max(offset, 0)
+    return getitem(moved, index=(..., rows, columns))  # type: ignore[no-any-return]
+
+
+def trace(
+    a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: Any = None
+) -> Tensor:
+    """Sum of the diagonal of a plane; g goes to the diagonal. `out` is refused."""
+    if out is not None:
+        raise TypeError("trace: out= is not supported: a Tensor's operations make new ones")
+    found = diagonal(a, offset, axis1, axis2)
+    return Tensor.__call__(found) if False else operators.sum(  # type: ignore[no-any-return]
+        found if dtype is None else astype(found, dtype=dtype), axis=-1
+    )
+
+
+def diag(v: Any, k: int = 0) -> Tensor:
+    """Return the diagonal of a matrix, or a matrix with the diagonal v."""
+    v = as_operand(v)
+    if v.ndim == 2:
+        return diagonal(v, k)
+    if v.ndim != 1:
+        raise ValueError(f"diag: v must have one axis or two, it has shape {v.shape}")
+    n = v.shape[0] + abs(k)
+    column = numpy.arange(n)
+    row = column - k
+    held = (row >= 0) & (row < v.shape[0])
+    if k < 0:
+        row = column
+        held = row < v.shape[0]
+    if v.shape[0] == 0:
+        return _tensor(where.op(numpy.zeros((n, n), bool), 1.0, reshape(v * 0, shape=(0, 1)) if n == 0 else 0.0))
+    picked = getitem(v, index=numpy.where(held, row, 0))
+    mask = (column[None, :] - numpy.arange(n)[:, None] == k) & held[None, :]
+    return where(mask, picked, v.dtype.type(0))  # type: ignore[no-any-return]
+
+
+def tril(m: Any, k: int = 0) -> Tensor:
+    """Lower triangle; g passes there."""
+    m = as_operand(m)
+    return where(numpy.tri(*m.shape[-2:], k=k, dtype=bool), m, m.dtype.type(0))  # type: ignore[no-any-return]
+
+
+def triu(m: Any, k: int = 0) -> Tensor:
+    """Upper triangle; g passes there."""
+    m = as_operand(m)
+    return where(numpy.tri(*m.shape[-2:], k=k - 1, dtype=bool), m.dtype.type(0), m)  # type: ignore[no-any-return]

@@ -1,0 +1,241 @@
+"""The verbs that declare rules: one line a function, one verb a kind of function.
+
+The parameters of a rule are always `g` (the cotangent), `ans` (the output) and the operands by the
+names they have in the primitive.  *They declare what is kept for the backward pass*: a rule
+`lambda ans: ...` keeps the output, `lambda y: ...` one operand, and everything else is freed at
+once.  Keywords of the call come as keyword-only parameters; a rule names those that it needs.
+
+The kind gives reverse mode, forward mode, broadcasting and the treatment of zeros together; rules
+themselves never un-broadcast and never cast.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from backpass.core.operators import operators
+from backpass.core.primitive import Primitive, Rule
+from backpass.core.symbols import SYMBOLIC, Expression
+
+Derivative = Callable[..., Any] | None
+
+
+def elementwise(f: Primitive, *derivatives: Derivative) -> None:
+    """Declare the local derivative of an elementwise function, one for each operand.
+
+    `derivative(ans, x, y)` names what it reads.  The VJP is `g` times it, and so is the JVP with
+    the tangent; both with a strong zero: where `g` is exactly 0 the product is 0, even if the
+    derivative is infinite or nan there.  `None` means that no gradient flows to the operand.
+
+    Raises
+    ------
+    TypeError
+        If a derivative has a parameter that is neither `ans` nor an operand of `f`.
+    """
+    f.kind, f.derivatives = "elementwise", derivatives
+    rules = [None if d is None else _product(f, d) for d in derivatives]
+    f.vjps = f.jvps = tuple(rules)
+    _finish(f)
+
+
+def _product(f: Primitive, derivative: Callable[..., Any]) -> Rule:
+    positions, keywords = read_names(f, derivative, skip="")
+
+    def rule(g: Any, *saved: Any, **kwargs: Any) -> Any:
+        return operators.zero_multiply(g, derivative(*saved, **kwargs))
+
+    return Rule(rule, positions, keywords)
+
+
+def linear(
+    f: Primitive, *vjps: Derivative, zero: tuple[str, ...] = (), joint: Derivative = None
+) -> None:
+    """Declare a function that is linear in all the operands that have a rule.
+
+    `vjp(g, x, ...)` reads its operands for shape and dtype only.  Forward mode is `f` itself on the
+    tangents, with the keywords named in `zero` (those that make it affine) set to 0; operands whose
+    rule is `None` are kept as they are.  `joint` is one rule for all operands, see `defvjp`.
+    """
+    f.kind, f.affine = "linear", zero
+    f.vjps = tuple(_rule(f, vjp, "g") for vjp in vjps)
+    f.joint = _rule(f, joint, "g")
+    if len(f.parameters) <= 2 and not f.variadic and not hasattr(f, "keep"):
+        # Without keywords a tangent passes as a cotangent would if nothing had been broadcast.
+        f.jvps = f.vjps
+    _finish(f)
+
+
+def bilinear(f: Primitive, vjp_x: Callable[..., Any], vjp_y: Callable[..., Any]) -> None:
+    """Declare a function of two operands that is linear in each: a product.
+
+    `vjp_x(g, y)` and `vjp_y(g, x)`; each must read the other operand, and may not read its own.
+    Forward mode is the product rule.
+
+    Raises
+    ------
+    TypeError
+        If a rule reads anything but `g` and the other operand.
+    """
+    f.kind = "bilinear"
+    rules = (_rule(f, vjp_x, "g"), _rule(f, vjp_y, "g"))
+    for rule, other in zip(rules, (2, 1)):
+        if rule is None or rule.positions != (other,):
+            raise TypeError(
+                f"bilinear({f.name}): a rule must read g and {f.parameters[other - 1]!r} only"
+            )
+    f.vjps = rules
+    f.jvps = (
+        Rule(lambda t, y, **kwargs: f.op(t, y, **kwargs), (2,), None),
+        Rule(lambda t, x, **kwargs: f.op(x, t, **kwargs), (1,), None),
+    )
+    _finish(f)
+
+
+def nondifferentiable(*functions: Primitive) -> None:
+    """Declare functions without a gradient: their results are never tracked."""
+    for f in functions:
+        f.kind = "zero"
+        _finish(f)
+
+
+def defvjp(f: Primitive, *vjps: Derivative, joint: Derivative = None) -> None:
+    """Declare any other function's reverse mode: `vjp(g, ans, x, y, ...)`, one for each operand.
+
+    `joint(g, ans, x, y, ..., *, needs)` is one rule for all operands instead: it returns a
+    cotangent for each, `None` where `needs` is false.  With several outputs `g` is a tuple, with
+    `None` for an output that nobody used, and `ans` a tuple, too.
+    """
+    f.kind = "custom"
+    f.vjps = tuple(_rule(f, vjp, "g") for vjp in vjps)
+    f.joint = _rule(f, joint, "g")
+    _finish(f)
+
+
+def defjvp(f: Primitive, *jvps: Derivative, joint: Derivative = None) -> None:
+    """Declare the forward mode of a function that `defvjp` declared: `jvp(t, ans, x, y, ...)`.
+
+    One for each operand, added up; or `joint(ts, ans, x, y, ...)` with a list of tangents, `None`
+    where there is none.
+    """
+    f.jvps = joint if joint is not None else tuple(_rule(f, jvp, "t") for jvp in jvps)
+    if joint is None:
+        _share_saved(f)
+    _finish(f)
+
+
+def _share_saved(f: Primitive) -> None:
+    """Let both modes of a `Unary` or `Binary` read one tuple of saved values."""
+    if hasattr(f, "keep") or not f.vjps:
+        return
+    vjps, jvps = [], []
+    for vjp, jvp in zip(f.vjps, f.jvps):  # type: ignore[arg-type]
+        if vjp is None or jvp is None or vjp.positions == jvp.positions:
+            vjps.append(vjp)
+            jvps.append(jvp)
+            continue
+        union = (*vjp.positions, *(p for p in jvp.positions if p not in vjp.positions))
+        vjps.append(_reading(vjp, union))
+        jvps.append(_reading(jvp, union))
+    f.vjps, f.jvps = tuple(vjps), tuple(jvps)
+
+
+def _reading(rule: Rule, positions: tuple[int, ...]) -> Rule:
+    """Return `rule` as one that is handed the values at `positions`."""
+    chosen = tuple(positions.index(p) for p in rule.positions)
+    return Rule(
+        lambda g, *saved, **kwargs: rule.call(g, *(saved[i] for i in chosen), **kwargs),
+        positions,
+        rule.keywords,
+    )
+
+
+def expression(f: Primitive) -> tuple[Expression | None, ...]:
+    """Return the local derivatives of an elementwise function as formulas, one for each operand.
+
+    The rule is run once on symbols, so that what is shown is what is computed.
+
+    Raises
+    ------
+    TypeError
+        If `f` was not declared by `elementwise`.
+
+    Examples
+    --------
+    >>> from backpass.core.ops.elementwise import tanh
+    >>> print(*expression(tanh))
+    1 - ans * ans
+    """
+    if f.kind != "elementwise":
+        raise TypeError(f"expression({f.name}): only elementwise functions have a formula")
+    made: list[Expression | None] = []
+    for d in f.derivatives:
+        if d is None:
+            made.append(None)
+            continue
+        names = [p.name for p in inspect.signature(d).parameters.values()]
+        result = d(*(Expression(name) for name in names))
+        made.append(result if isinstance(result, Expression) else Expression(repr(result)))
+    return tuple(made)
+
+
+def read_names(
+    f: Primitive, rule: Callable[..., Any], skip: str
+) -> tuple[tuple[int, ...], frozenset[str] | None]:
+    """Return which values `rule` names (0: output, i + 1: operand i) and which keywords it takes.
+
+    Raises
+    ------
+    TypeError
+        If a parameter's name means nothing.
+    """
+    positions: list[int] = []
+    keywords: set[str] | None = set()
+    for i, p in enumerate(inspect.signature(rule).parameters.values()):
+        if p.kind is p.VAR_KEYWORD:
+            keywords = None
+        elif p.kind is p.KEYWORD_ONLY:
+            if keywords is not None:
+                keywords.add(p.name)
+        elif i == 0 and skip:
+            if p.name not in (skip, "ts"):
+                raise TypeError(f"a rule of {f.name}: the first parameter must be {skip!r}")
+        elif p.name == "ans":
+            positions.append(0)
+        elif p.name in f.parameters:
+            positions.append(f.parameters.index(p.name) + 1)
+        else:
+            raise TypeError(
+                f"a rule of {f.name} has the parameter {p.name!r}: "
+                f"use {', '.join(filter(None, (skip, 'ans', *f.parameters)))}"
+            )
+    return tuple(positions), None if keywords is None else frozenset(keywords)
+
+
+def _rule(f: Primitive, rule: Derivative, skip: str) -> Rule | None:
+    return None if rule is None else Rule(rule, *read_names(f, rule, skip))
+
+
+def _finish(f: Primitive) -> None:
+    if f.joint is None and f.kind not in ("zero",) and not f.variadic:
+        missing = len(f.parameters) - len(f.vjps)
+        if missing:
+            raise TypeError(
+                f"{f.name} has the operands {', '.join(f.parameters)}: declare "
+                f"{len(f.parameters)} rules, None where no gradient flows"
+            )
+    f.pulls.clear()
+    f.compile()  # type: ignore[attr-defined]
+
+
+__all__ = [
+    "SYMBOLIC",
+    "bilinear",
+    "defjvp",
+    "defvjp",
+    "elementwise",
+    "expression",
+    "linear",
+    "nondifferentiable",
+]
