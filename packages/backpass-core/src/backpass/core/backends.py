@@ -101,7 +101,19 @@ def _cpu_kernels() -> Mapping[str, Kernel]:
     return {}
 
 
-NUMPY = Backend("NumPy", (numpy.ndarray, numpy.generic), numpy, kernels=_cpu_kernels())
+def _spread(x: Any, *, shape: tuple[int, ...]) -> Any:
+    """Broadcast a scalar without NumPy's general machinery, which costs more than the rest."""
+    if x.ndim or type(x) not in (numpy.float64, numpy.float32):
+        return NotImplemented
+    return numpy.ndarray(shape, x.dtype, x, 0, (0,) * len(shape))
+
+
+NUMPY = Backend(
+    "NumPy",
+    (numpy.ndarray, numpy.generic),
+    numpy,
+    kernels={"broadcast_to": _spread, **_cpu_kernels()},
+)
 
 _loaded: list[Backend] = [NUMPY]
 _waiting: list[Any] | None = None

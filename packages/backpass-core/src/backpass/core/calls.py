@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy
@@ -21,7 +21,7 @@ from backpass.core.graph import (
     recording,
 )
 from backpass.core.primitive import WeakTensor
-from backpass.core.tensor import ALONE, COUNTED, OWNING, Tensor, is_inexact, leaf, live
+from backpass.core.tensor import ALONE, COUNTED, OWNING, Tensor, is_inexact, live
 
 Function = Callable[..., Any]
 Argnums = int | Sequence[int]
@@ -34,44 +34,51 @@ class Argument:
 
     __slots__ = ("fresh", "leaves", "position", "structure")
 
-    def __init__(self, position: int, argument: Any, name: str, tensors_only: bool) -> None:
+    def __init__(self, position: int, argument: Any, call: Call, tensors_only: bool) -> None:
         self.position = position
-        kind = type(argument)
-        if kind is Tensor or kind in PYTHON_SCALARS or hasattr(argument, "dtype"):
+        self.fresh: list[Tensor | None]
+        if is_leaf(argument):
             self.leaves, self.structure = [argument], None
-        else:
-            self.leaves, self.structure = tree.flatten(argument)
-        inside = self.structure is not None
-        self.fresh: list[Tensor | None] = [
-            self._fresh(x, name, tensors_only and inside, inside) for x in self.leaves
-        ]
-        if not inside and self.fresh[0] is None:
-            raise TypeError(f"argument {position} of {name} is None: nothing to differentiate")
+            self.fresh = [self._fresh(argument, call)]
+            return
+        self.leaves, self.structure = tree.flatten(argument)
+        fresh = self.fresh = []
+        targets = call.targets
+        for x in self.leaves:
+            if type(x) is Tensor and x.node is None:
+                value = x.value
+                dtype = value.dtype
+                if dtype.kind in "fc":
+                    node = Node(None, (), None, None, value.shape, dtype)
+                    targets.add(node)
+                    fresh.append(Tensor(value, node))
+                else:
+                    fresh.append(None)  # Integers inside a container are constants.
+            elif isinstance(x, Tensor):
+                fresh.append(self._fresh(x, call) if x.value.dtype.kind in "fc" else None)
+            else:
+                fresh.append(None if tensors_only or x is None else self._fresh(x, call))
 
-    def _fresh(self, x: Any, name: str, tensors_only: bool, inside: bool) -> Tensor | None:
-        """Return a Tensor on a leaf of this call; `None` for what is a constant of it."""
-        value = x
-        made: type[Tensor] = Tensor
-        outer: Node | None = None
+    def _fresh(self, x: Any, call: Call) -> Tensor:
+        """Return a Tensor on a node of this call that shares the value of `x`."""
+        kind, value, outer = Tensor, x, None
         if isinstance(x, Tensor):
-            value, outer = x.value, live(x)
-            made = WeakTensor if type(x) is WeakTensor else Tensor
-            if inside and not is_inexact(value):
-                return None
-        elif x is None or (tensors_only and not isinstance(x, Tensor)):
-            return None
+            kind, value, outer = type(x), x.value, live(x)
         elif type(x) in PYTHON_SCALARS and type(x) is not bool:
             value = numpy.complex128(x) if type(x) is complex else numpy.float64(x)
-            made = WeakTensor
-        if not is_inexact(value):
-            raise TypeError(self._refusal(name, value))
-        if backend_of_type(type(value)) is None:
-            backend_of((value,))
-        if outer is not None and (outer.tensor is None or recording.depth > 1):
-            node = Node(_THROUGH, (outer,), None, None, value.shape, value.dtype)
+            kind = WeakTensor
+        elif backend_of_type(type(x)) is None:
+            backend_of((x,))
+        dtype = getattr(value, "dtype", None)
+        if dtype is None or dtype.kind not in "fc":
+            raise TypeError(self._refusal(call.name, value))
+        if outer is not None and (outer.tensor is None or call.depth > 1):
+            node = Node(_THROUGH, (outer,), None, None, value.shape, dtype)
+            call.linked = True
         else:
-            node = leaf(value)
-        return made(value, node)
+            node = Node(None, (), None, None, value.shape, dtype)
+        call.targets.add(node)
+        return WeakTensor(value, node) if kind is WeakTensor else Tensor(value, node)
 
     def _refusal(self, name: str, value: Any) -> str:
         where = f"argument {self.position} of {name}"
@@ -122,25 +129,30 @@ class Call:
         The serial number after the fresh leaves: what is recorded in the call is younger.
     targets
         The fresh nodes.
+    linked
+        Whether an argument is tracked outside, so that its fresh node has a parent there.
     out, aux
         What the function returned.
     depth
         1 for the outermost transformation in this thread.
     """
 
-    __slots__ = ("arguments", "aux", "depth", "name", "out", "start", "targets")
+    __slots__ = ("arguments", "aux", "depth", "fun", "linked", "out", "start", "targets")
 
     def __init__(
         self,
         fun: Function,
         args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        kwargs: Mapping[str, Any],
         argnums: Iterable[int],
         *,
         has_aux: bool = False,
         tensors_only: bool = False,
     ) -> None:
-        self.name = name_of(fun)
+        self.fun = fun
+        self.targets: set[Node] = set()
+        self.linked = False
+        self.aux = None
         # A transformation inside no_grad records for itself, and hides from what is outside.
         paused = recording.paused
         if paused:
@@ -148,28 +160,28 @@ class Call:
             args = released_all(args)
         self.depth = recording.depth = recording.depth + 1
         try:
-            self.arguments = [
-                Argument(i, args[i], self.name, tensors_only) for i in argnums
-            ]
-            self.targets = {t.node: t for a in self.arguments for t in a.fresh if t is not None}
+            self.arguments = [Argument(i, args[i], self, tensors_only) for i in argnums]
             self.start = next_serial()
             new = list(args)
             for a in self.arguments:
                 new[a.position] = a.rebuilt()
-            out = fun(*new, **kwargs)
+            self.out = fun(*new, **kwargs)
         finally:
             recording.depth -= 1
             if paused:
                 pause(paused)
-        self.aux = None
         if has_aux:
-            if not isinstance(out, tuple | list) or len(out) != 2:
+            if not isinstance(self.out, tuple | list) or len(self.out) != 2:
                 raise TypeError(
                     f"{self.name} must return a pair (output, auxiliary data), because "
-                    f"has_aux=True; it returned {type(out).__name__}"
+                    f"has_aux=True; it returned {type(self.out).__name__}"
                 )
-            out, self.aux = out
-        self.out = out
+            self.out, self.aux = self.out
+
+    @property
+    def name(self) -> str:
+        """The function's name, for messages."""
+        return name_of(self.fun)
 
     def is_outer(self, strangers: Iterable[Node]) -> bool:
         """Tell whether the result depends on something tracked outside of this call.
@@ -177,9 +189,7 @@ class Call:
         `strangers` are the border nodes that the call has not made: nodes of an enclosing call, or
         permanent leaves, which are constants unless an enclosing call may want them.
         """
-        return any(node.tensor is None or self.depth > 1 for node in strangers) or any(
-            node.parents for node in self.targets
-        )
+        return self.linked or any(node.tensor is None or self.depth > 1 for node in strangers)
 
     def end(self) -> None:
         """Let the fresh leaves die: Tensors kept from inside the call are not tracked by it."""
@@ -194,6 +204,8 @@ def name_of(fun: Function) -> str:
 
 def as_tuple(argnums: Argnums, count: int, name: str) -> tuple[int, ...]:
     """Return `argnums` as a tuple of positions among `count` arguments."""
+    if type(argnums) is int and 0 <= argnums < count:
+        return (argnums,)
     found = (argnums,) if isinstance(argnums, int) else tuple(argnums)
     for i in found:
         if not isinstance(i, int) or not -count <= i < count:
@@ -204,27 +216,30 @@ def as_tuple(argnums: Argnums, count: int, name: str) -> tuple[int, ...]:
     return tuple(i % count for i in found)
 
 
-def holds_tensor(argument: Any) -> bool:
+def is_leaf(argument: Any) -> bool:
+    """Tell, without looking into it, whether an argument is one Tensor, array or number."""
     kind = type(argument)
-    if isinstance(argument, Tensor):
-        return True
-    if kind in PYTHON_SCALARS or hasattr(argument, "dtype"):
-        return False
-    return any(isinstance(x, Tensor) for x in tree.leaves(argument))
+    return kind is Tensor or kind in PYTHON_SCALARS or hasattr(argument, "dtype")
+
+
+def holds_tensor(argument: Any) -> bool:
+    """Tell whether an argument is a Tensor or a tree with a Tensor in it."""
+    if is_leaf(argument):
+        return isinstance(argument, Tensor)
+    for x in tree.flatten(argument)[0]:
+        if isinstance(x, Tensor):
+            return True
+    return False
 
 
 def own(g: Any) -> Any:
     """Return a cotangent as an array that is writeable and that nobody else holds."""
     if isinstance(g, numpy.generic):
         return g
-    if (
-        not COUNTED
-        or type(g.base) not in OWNING
-        or not getattr(g.flags, "writeable", True)
-        or sys.getrefcount(g) > _ALONE_IN_CALL
-    ):
+    if sys.getrefcount(g) > _ALONE_IN_CALL or type(g.base) not in OWNING or not COUNTED:
         return g.copy()
-    return g
+    # A library without read-only arrays has no such flag.
+    return g if getattr(g.flags, "writeable", True) else g.copy()
 
 
 #: A caller's name, the container it came from, and the parameter above.
@@ -235,7 +250,8 @@ def zeros(value: Any) -> Any:
     """Return zeros of the shape, dtype and device of `value`."""
     if isinstance(value, numpy.generic):
         return value.dtype.type(0)
-    return backend_of((value,)).library.zeros(value.shape, value.dtype)
+    library = numpy if type(value) is numpy.ndarray else backend_of((value,)).library
+    return library.zeros(value.shape, value.dtype)
 
 
 class Recorded:

@@ -33,7 +33,9 @@ def accumulate(old: Any, new: Any) -> Any:
 def fit_cotangent(g: Any, like: Any) -> Any:
     """Give the cotangent `g` the shape and dtype of `like`, the node it flows to."""
     shape, target = g.shape, like.shape
-    if shape != target:
+    if target == () and shape != ():
+        g = operators.sum(g)
+    elif shape != target:
         extra = len(shape) - len(target)
         if extra < 0:
             g = operators.broadcast_to(g, shape=target)
@@ -43,9 +45,11 @@ def fit_cotangent(g: Any, like: Any) -> Any:
                 for axis, length in enumerate(target, start=extra)
                 if length == 1 and shape[axis] != 1
             ]
-            g = operators.sum(g, axis=(*range(extra), *spread), keepdims=True)
+            if extra or spread:
+                g = operators.sum(g, axis=(*range(extra), *spread), keepdims=True)
+                g = operators.reshape(g, shape=g.shape[extra:])
             if g.shape != target:
-                g = operators.reshape(g, shape=target)
+                g = operators.broadcast_to(g, shape=target)
     return cast(g, like.dtype)
 
 

@@ -80,12 +80,6 @@ class Node:
         name = self.primitive.name if self.primitive is not None else "leaf"
         return f"<Node {self.serial}: {name}, shape {self.shape}, {self.dtype}>"
 
-    def free(self, mark: Node | None = None) -> None:
-        """Let go of the inputs; `mark` is `FREED` where the graph's owner may come back."""
-        self.parents = None
-        self.saved = mark
-        self.kwargs = None
-
 
 #: What is computed from a Tensor whose graph `Tensor.backward` has freed hangs on this node.
 FREED = Node(None, None, None, None, (), None)
@@ -182,8 +176,8 @@ def backward(
 
     Newest first, each node hands the sum of the cotangents that have reached it to its rule and
     adds what comes back to its parents.  `wanted`, where given, names the nodes worth a rule.
-    Where `free` is set, a node lets go of its inputs as soon as it has been used.  Returns the
-    cotangents of the border.
+    Where `free` is set, a node lets go of its inputs as soon as it has been used, and is dead; `mark`
+    is `FREED` where somebody may come back for more.  Returns the cotangents of the border.
     """
     with numpy.errstate(all="ignore"):
         for node in subgraph.order:
@@ -198,7 +192,8 @@ def backward(
                 old = cotangents.get(parent)
                 cotangents[parent] = gx if old is None else accumulate(old, gx)
             if free:
-                node.free(mark)
+                node.parents = node.kwargs = None
+                node.saved = mark
     return cotangents
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NoReturn
 
@@ -127,8 +127,12 @@ class Primitive:
         self.function = function
         self.module = module
         self.variadic = False
-        if parameters is None:
-            parameters = self._read_parameters(function)
+        self.keywords: frozenset[str] = frozenset()
+        if function is not None:
+            read = self._read_parameters(function)
+            parameters = read if parameters is None else parameters
+        elif parameters is None:
+            raise TypeError(f"primitive {name!r}: name its parameters, or give its function")
         self.parameters = tuple(parameters)
         self.__name__ = self.__qualname__ = name
         self.__doc__ = doc or (inspect.getdoc(function) if function is not None else None)
@@ -144,17 +148,22 @@ class Primitive:
         self.derivatives: tuple[Callable[..., Any] | None, ...] = ()
         self.kernels: dict[type, Callable[..., Any]] = {}
         self.pulls: dict[type, tuple[Pull | None, ...]] = {}
+        #: The polymorphic entry: arrays in, arrays out; a Tensor in, Tensors out.
+        self.op: Callable[..., Any] = self.build()
 
-    def _read_parameters(self, function: Callable[..., Any] | None) -> list[str]:
-        if function is None:
-            raise TypeError(f"primitive {self.name!r}: name its parameters, or give its function")
+    def _read_parameters(self, function: Callable[..., Any]) -> list[str]:
+        """Return the names of the operands; note the keywords."""
         found = []
+        keywords = set()
         for p in list(inspect.signature(function).parameters.values())[1:]:
             if p.kind is p.VAR_POSITIONAL:
                 self.variadic = True
                 found.append(p.name)
-            elif p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD):
+            elif p.kind is p.KEYWORD_ONLY:
+                keywords.add(p.name)
+            elif p.kind is not p.VAR_KEYWORD:
                 found.append(p.name)
+        self.keywords = frozenset(keywords)
         return found
 
     def __repr__(self) -> str:
@@ -169,22 +178,21 @@ class Primitive:
 
     def __call__(self, *xs: Any, **kwargs: Any) -> Any:
         """Apply the primitive; the result is a Tensor, or a tuple of Tensors."""
-        refused = [key for key in ("out", "where", "casting", "order", "subok") if key in kwargs]
-        if refused and refused[0] not in self._keywords:
+        if kwargs:
+            self.check_keywords(kwargs)
+        ans = self.op(*xs, **kwargs)
+        return ans if type(ans) is Tensor else as_tensors(ans)
+
+    def check_keywords(self, kwargs: Mapping[str, Any]) -> None:
+        """Raise for a keyword that the primitive does not have: `out=`, for one."""
+        for key in kwargs.keys() - self.keywords:
             raise TypeError(
-                f"{self.name}: {refused[0]}= is not supported: a Tensor's operations make new ones"
+                f"{self.name}: {key}= is not supported"
+                + (": a Tensor's operations make new ones" if key == "out" else "")
             )
-        return as_tensors(self.op(*xs, **kwargs))
 
-    @functools.cached_property
-    def _keywords(self) -> frozenset[str]:
-        if self.function is None:
-            return frozenset()
-        kinds = inspect.signature(self.function).parameters.values()
-        return frozenset(p.name for p in kinds if p.kind is p.KEYWORD_ONLY)
-
-    def op(self, *xs: Any, **kwargs: Any) -> Any:
-        """Apply the primitive: arrays in, arrays out; a Tensor in, Tensors out."""
+    def build(self) -> Callable[..., Any]:
+        """Return `op`, made anew whenever a rule has been declared."""
         raise NotImplementedError
 
     # ----- kernels -------------------------------------------------------------------------------
@@ -266,7 +274,9 @@ class Primitive:
             if kernel is None and single:
                 kernel = backend.kernels.get(f"{self.name}.vjp")
             made.append(kernel or rule.call)
-        pulls = self.pulls[kind] = tuple(made)
+        pulls = tuple(made)
+        if any(pulls):
+            self.pulls[kind] = pulls
         return pulls
 
     # ----- recording -----------------------------------------------------------------------------
@@ -280,6 +290,16 @@ class Primitive:
                 f"apply {self.name} to stop_gradient(x) if no gradient is wanted"
             )
 
+    def forward_rule(self, i: int) -> Rule:
+        """Return the forward-mode rule of operand `i`."""
+        rule = self.jvps[i] if self.jvps else None  # type: ignore[index]
+        if rule is None:
+            raise NotImplementedError(
+                f"{self.name} has no forward-mode rule for {self.parameters[i]!r}: declare one "
+                "with backpass.core.extend.defjvp"
+            )
+        return rule
+
     def pullback(self, g: Any, node: Node, wanted: Collection[Node] | None) -> Sequence[Any]:
         """Carry the cotangent of the output to each parent; `None` where nothing goes."""
         raise NotImplementedError
@@ -290,119 +310,164 @@ class Primitive:
 
 
 class Unary(Primitive):
-    """A primitive of one operand, without keywords."""
-
-    _save: Callable[[Any], Any]
+    """A primitive of one operand and one output; what is not an array comes by keyword."""
 
     def __init__(self, name: str, function: Callable[..., Any] | None = None, **options: Any):
         super().__init__(name, function, **{"parameters": ("x",), **options})
 
-    def compile(self) -> None:
-        """Prepare what `op` and the walks need, once the rules are known."""
-        self._save = saver(self.vjps[0]) if self.vjps else saver(None)
+    def __call__(self, x: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+        """Apply the primitive; the result is a Tensor."""
+        if kwargs:
+            self.check_keywords(kwargs)
+        ans = self.op(x, **kwargs)
+        return ans if type(ans) is Tensor else as_tensors(ans)
 
-    def op(self, x: Any) -> Any:  # type: ignore[override]
-        """Apply the primitive: an array gives an array, a Tensor a Tensor."""
-        if type(x) is Tensor:
-            value = x.value
-        elif isinstance(x, Tensor):
-            value = weak_value(x)
-        else:
-            return self.run((x,), None)
-        kernel = self.kernels.get(type(value))
-        if kernel is None:
-            kernel = self.find((value,))
-        try:
-            ans = kernel(value)
-            if ans is NotImplemented:
-                ans = self.reference(backend_of((value,)))(value)
-        except Exception as error:
-            self.complain(error, (value,))
-        node = x.node
-        if node is not None:
-            if node.parents is None:
-                node = live(x)
-            if node is not None and self.kind != "zero" and not (pauses[0] and recording.paused):
-                if node is FREED:
-                    return Tensor(ans, FREED)
-                if not self.kind:
-                    self.check_rule()
-                made = Node(self, (node,), self._save((ans, value)), None, ans.shape, ans.dtype)
-                return Tensor(ans, made) if type(x) is Tensor else self._weak(ans, made)
-        return Tensor(ans) if type(x) is Tensor else self._weak(ans, None)
+    def build(self) -> Callable[..., Any]:
+        """Return `op`: all that the hot path needs is bound to it."""
+        kernels, find, complain, record = self.kernels, self.find, self.complain, self.record
+        save = saver(self.vjps[0] if self.vjps else None)
+        plain = self.kind in ("elementwise", "bilinear", "custom")
 
-    def _weak(self, ans: Any, node: Node | None) -> Tensor:
+        def op(x: Any, **kwargs: Any) -> Any:
+            """Apply the primitive: an array gives an array, a Tensor a Tensor."""
+            if type(x) is Tensor:
+                value = x.value
+            elif isinstance(x, Tensor):
+                return self._on_weak(x, kwargs)
+            else:
+                return self.run((x,), kwargs)
+            kernel = kernels.get(type(value)) or find((value,))
+            try:
+                ans = kernel(value, **kwargs) if kwargs else kernel(value)
+                if ans is NotImplemented:
+                    ans = self.reference(backend_of((value,)))(value, **kwargs)
+            except Exception as error:
+                complain(error, (value,))
+            node = x.node
+            if node is None:
+                return Tensor(ans)
+            if plain and node.parents is not None and not kwargs and not pauses[0]:
+                # The short way of `record`.
+                saved = save((ans, value))
+                return Tensor(ans, Node(self, (node,), saved, None, ans.shape, ans.dtype))
+            return Tensor(ans, record(x, node, value, ans, kwargs))
+
+        return op
+
+    def record(self, x: Tensor, node: Node | None, value: Any, ans: Any, kwargs: Any) -> Any:
+        """Return the node of this call; `None` if it is not to be recorded."""
+        if node.parents is None:  # type: ignore[union-attr]
+            node = live(x)
+        if node is None or self.kind == "zero" or (pauses[0] and recording.paused):
+            return None
+        if node is FREED:
+            return FREED
+        if not self.kind:
+            self.check_rule()
+        dtype = ans.dtype
+        if dtype.kind not in "fc":
+            return None
+        # Linear rules read no values: the operand's node tells its shape and dtype.
+        saved = saver(self.vjps[0])((ans, node if self.kind == "linear" else value))
+        return Node(self, (node,), saved, kwargs or None, ans.shape, dtype)
+
+    def _on_weak(self, x: Tensor, kwargs: Any) -> Tensor:
+        """Apply the primitive to a Python float that is being differentiated."""
+        value = weak_value(x)
+        ans = self.run((value,), kwargs)
+        node = None if x.node is None else self.record(x, x.node, value, ans, kwargs)
         return (WeakTensor if self.name in WEAK_ARITHMETIC else Tensor)(ans, node)
 
     def pullback(self, g: Any, node: Node, wanted: Collection[Node] | None) -> Sequence[Any]:
         """Carry the cotangent of the output to the input."""
+        pulls = self.pulls.get(type(g))
+        if pulls is not None and node.kwargs is None:
+            # The short way: arrays, and no keywords.
+            gx = pulls[0](g, *node.saved)  # type: ignore[misc]
+            if gx is not NotImplemented:
+                return (gx,)
+        rule = self.vjps[0]
+        if rule is None:
+            return (None,)
+        saved, kwargs = node.saved, node.kwargs
         if type(g) is Tensor:
-            return (self.vjps[0].call(g, *wrap(node, self.vjps[0].positions, node.saved)),)  # type: ignore[union-attr]
-        pulls = self.pulls.get(type(g)) or self.pull_of(type(g))
-        gx = pulls[0](g, *node.saved)  # type: ignore[misc]
-        if gx is NotImplemented:
-            gx = self.vjps[0].call(g, *node.saved)  # type: ignore[union-attr]
-        return (gx,)
+            return (rule.run(g, wrap(node, rule.positions, saved), kwargs),)
+        pull = (pulls or self.pull_of(type(g)))[0]
+        gx = NotImplemented if pull is rule.call else pull(g, *saved, **(kwargs or {}))  # type: ignore[misc]
+        return (rule.run(g, saved, kwargs) if gx is NotImplemented else gx,)
 
     def pushforward(self, tangents: Sequence[Any], node: Node, on_tensors: bool) -> Any:
         """Carry the tangent of the input to the output."""
-        rule = self.jvps[0]  # type: ignore[index]
+        if self.kind == "linear":
+            kwargs = node.kwargs or {}
+            return self.op(tangents[0], **{k: 0 if k in self.affine else v for k, v in kwargs.items()})
+        rule = self.forward_rule(0)
         saved = wrap(node, rule.positions, node.saved) if on_tensors else node.saved
-        return rule.call(tangents[0], *saved)
+        return rule.run(tangents[0], saved, node.kwargs)
 
 
 class Binary(Primitive):
-    """A primitive of two operands, without keywords."""
-
-    _save_x: Callable[[Any], Any]
-    _save_y: Callable[[Any], Any]
+    """A primitive of two operands and one output, without keywords."""
 
     def __init__(self, name: str, function: Callable[..., Any] | None = None, **options: Any):
         super().__init__(name, function, **{"parameters": ("x", "y"), **options})
 
-    def compile(self) -> None:
-        """Prepare what `op` and the walks need, once the rules are known."""
-        if self.vjps:
-            self._save_x, self._save_y = map(saver, self.vjps)
+    def __call__(self, x: Any, y: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+        """Apply the primitive; the result is a Tensor."""
+        if kwargs:
+            self.check_keywords(kwargs)
+        ans = self.op(x, y)
+        return ans if type(ans) is Tensor else as_tensors(ans)
 
-    def op(self, x: Any, y: Any) -> Any:  # type: ignore[override]
-        """Apply the primitive: arrays give an array, a Tensor among them a Tensor."""
-        xn = yn = None
-        if type(x) is Tensor:
-            xv = x.value
-            xn = x.node
-            if type(y) is Tensor:
-                yv = y.value
-                yn = y.node
-            elif isinstance(y, Tensor):
-                yv = weak_value(y)
-                yn = y.node
-            else:
-                yv = y
-        elif type(y) is Tensor:
-            yv = y.value
-            yn = y.node
-            if isinstance(x, Tensor):
+    def build(self) -> Callable[..., Any]:
+        """Return `op`: all that the hot path needs is bound to it."""
+        kernels, find, complain, record = self.kernels, self.find, self.complain, self.record
+        save_x, save_y = map(saver, self.vjps or (None, None))
+        recordable = self.kind not in ("zero", "")
+
+        def op(x: Any, y: Any) -> Any:
+            """Apply the primitive: arrays give an array, a Tensor among them a Tensor."""
+            if type(x) is Tensor:
+                xv = x.value
+                xn = x.node
+            elif isinstance(x, Tensor):
+                if type(y) is not Tensor:
+                    return self._on_weak(x, y)
                 xv = weak_value(x)
                 xn = x.node
             else:
                 xv = x
-        elif isinstance(x, Tensor) or isinstance(y, Tensor):
-            return self._on_weak(x, y)
-        else:
-            return self.run((x, y), None)
-        kernel = self.kernels.get(type(xv)) or self.kernels.get(type(yv))
-        if kernel is None:
-            kernel = self.find((xv, yv))
-        try:
-            ans = kernel(xv, yv)
-            if ans is NotImplemented:
-                ans = self.reference(backend_of((xv, yv)))(xv, yv)
-        except Exception as error:
-            self.complain(error, (xv, yv))
-        if xn is None and yn is None:
-            return Tensor(ans)
-        return Tensor(ans, self.record(x, y, xn, yn, xv, yv, ans))
+                xn = None
+            if type(y) is Tensor:
+                yv = y.value
+                yn = y.node
+            elif isinstance(y, Tensor):
+                if type(x) is not Tensor:
+                    return self._on_weak(x, y)
+                yv = weak_value(y)
+                yn = y.node
+            elif type(x) is Tensor:
+                yv = y
+                yn = None
+            else:
+                return self.run((x, y), None)
+            kernel = kernels.get(type(xv)) or kernels.get(type(yv)) or find((xv, yv))
+            try:
+                ans = kernel(xv, yv)
+                if ans is NotImplemented:
+                    ans = self.reference(backend_of((xv, yv)))(xv, yv)
+            except Exception as error:
+                complain(error, (xv, yv))
+            if yn is None:
+                if xn is None:
+                    return Tensor(ans)
+                if recordable and xn.parents is not None and not pauses[0]:
+                    # The short way of `record`.
+                    saved = (save_x((ans, xv, yv)), None)
+                    return Tensor(ans, Node(self, (xn, None), saved, None, ans.shape, ans.dtype))
+            return Tensor(ans, record(x, y, xn, yn, xv, yv, ans))
+
+        return op
 
     def record(
         self, x: Any, y: Any, xn: Node | None, yn: Node | None, xv: Any, yv: Any, ans: Any
@@ -419,9 +484,8 @@ class Binary(Primitive):
         if not self.kind:
             self.check_rule()
         values = (ans, xv, yv)
-        saved = (
-            None if xn is None else self._save_x(values),
-            None if yn is None else self._save_y(values),
+        saved = tuple(
+            None if n is None else saver(rule)(values) for n, rule in zip((xn, yn), self.vjps)
         )
         return Node(self, (xn, yn), saved, None, ans.shape, ans.dtype)
 
@@ -460,10 +524,13 @@ class Binary(Primitive):
 
     def pushforward(self, tangents: Sequence[Any], node: Node, on_tensors: bool) -> Any:
         """Carry the tangents of the inputs to the output."""
+        if self.kind == "linear":
+            return self.op(*(0 if t is None else t for t in tangents))
         total = None
-        for t, rule, saved in zip(tangents, self.jvps, node.saved):  # type: ignore[arg-type]
-            if t is None or rule is None:
+        for i, (t, saved) in enumerate(zip(tangents, node.saved)):
+            if t is None or self.vjps[i] is None:
                 continue
+            rule = self.forward_rule(i)
             values = wrap(node, rule.positions, saved) if on_tensors else saved
             part = rule.call(t, *values)
             total = part if total is None else operators.add(total, part)
@@ -473,8 +540,9 @@ class Binary(Primitive):
 class Nary(Primitive):
     """A primitive of any number of operands, with keywords."""
 
-    def compile(self) -> None:
-        """Prepare what `op` and the walks need, once the rules are known."""
+    def build(self) -> Callable[..., Any]:
+        """Return `op`."""
+        return self.apply
 
     def rule_of(self, i: int) -> Rule | None:
         """Return the reverse-mode rule of operand `i`."""
@@ -482,7 +550,7 @@ class Nary(Primitive):
             return self.joint
         return self.vjps[i]
 
-    def op(self, *xs: Any, **kwargs: Any) -> Any:
+    def apply(self, *xs: Any, **kwargs: Any) -> Any:
         """Apply the primitive: arrays give arrays, a Tensor among them Tensors."""
         values: list[Any] = []
         nodes: list[Node | None] = []
@@ -619,15 +687,11 @@ class Nary(Primitive):
         if callable(self.jvps):
             every = Rule(self.jvps, tuple(range(len(node.saved))), None)
             return self.jvps(tangents, *self.saved_for(every, node, on_tensors), **kwargs)
-        if not self.jvps:
-            raise NotImplementedError(
-                f"{self.name} has no forward-mode rule: declare one with "
-                "backpass.core.extend.defjvp"
-            )
         total = None
-        for t, rule in zip(tangents, self.jvps):
-            if t is None or rule is None:
+        for i, t in enumerate(tangents):
+            if t is None or self.vjps[i] is None:
                 continue
+            rule = self.forward_rule(i)
             part = rule.run(t, self.saved_for(rule, node, on_tensors), kwargs)
             total = part if total is None else operators.add(total, part)
         return total
@@ -680,7 +744,7 @@ def wrap(node: Node, positions: Sequence[int], saved: Sequence[Any]) -> list[Any
     made = []
     for p, value in zip(positions, saved):
         owner = node if p == 0 else node.parents[p - 1]
-        made.append(value if owner is None else hung(value, owner))
+        made.append(value if owner is None or type(value) is Node else hung(value, owner))
     return made
 
 
@@ -739,11 +803,14 @@ def binary(name: str, doc: str = "", **options: Any) -> Binary:
     return Binary(name, doc=doc, **options)
 
 
-def primitive(function: Callable[..., Any] | None = None, *, name: str | None = None) -> Any:
+def primitive(
+    function: Callable[..., Any] | None = None, *, name: str | None = None, outputs: int = 1
+) -> Any:
     """Make a primitive of a function `f(xp, x, ..., *, keywords)`; usable as a decorator.
 
     The operands are the positional parameters after `xp`, the array library of the operands
-    (`numpy` or `cupy`); what is not an array comes by keyword.
+    (`numpy` or `cupy`); what is not an array comes by keyword.  With several `outputs` the function
+    returns a tuple of them.
 
     Examples
     --------
@@ -757,12 +824,14 @@ def primitive(function: Callable[..., Any] | None = None, *, name: str | None = 
     np.float64(0.25)
     """
     if function is None:
-        return functools.partial(primitive, name=name)
-    kinds = [p.kind for p in list(inspect.signature(function).parameters.values())[1:]]
-    plain = all(k is inspect.Parameter.POSITIONAL_OR_KEYWORD for k in kinds)
-    kind = {1: Unary, 2: Binary}.get(len(kinds), Nary) if plain else Nary
-    named = name or function.__name__
-    if kind is Nary:
-        return Nary(named, function)
-    parameters = list(inspect.signature(function).parameters)[1:]
-    return kind(named, function, parameters=parameters)
+        return functools.partial(primitive, name=name, outputs=outputs)
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    operands = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+    kind: type[Primitive] = Nary
+    if outputs == 1 and len(operands) + len(keywords) == len(parameters):
+        if len(operands) == 1:
+            kind = Unary
+        elif len(operands) == 2 and not keywords:
+            kind = Binary
+    return kind(name or function.__name__, function, parameters=[p.name for p in operands] or None)

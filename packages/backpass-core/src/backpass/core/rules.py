@@ -15,6 +15,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import numpy
+
 from backpass.core.operators import operators
 from backpass.core.primitive import Primitive, Rule
 from backpass.core.symbols import SYMBOLIC, Expression
@@ -44,9 +46,18 @@ def _product(f: Primitive, derivative: Callable[..., Any]) -> Rule:
     positions, keywords = read_names(f, derivative, skip="")
 
     def rule(g: Any, *saved: Any, **kwargs: Any) -> Any:
-        return operators.zero_multiply(g, derivative(*saved, **kwargs))
+        try:
+            d = derivative(*saved, **kwargs)
+        except ArithmeticError:
+            # Of Python's floats, where NumPy's give inf or nan.
+            d = derivative(*map(_as_scalar, saved), **kwargs)
+        return operators.zero_multiply(g, d)
 
     return Rule(rule, positions, keywords)
+
+
+def _as_scalar(x: Any) -> Any:
+    return numpy.float64(x) if type(x) in (int, float) else x
 
 
 def linear(
@@ -61,9 +72,6 @@ def linear(
     f.kind, f.affine = "linear", zero
     f.vjps = tuple(_rule(f, vjp, "g") for vjp in vjps)
     f.joint = _rule(f, joint, "g")
-    if len(f.parameters) <= 2 and not f.variadic and not hasattr(f, "keep"):
-        # Without keywords a tangent passes as a cotangent would if nothing had been broadcast.
-        f.jvps = f.vjps
     _finish(f)
 
 
@@ -226,7 +234,7 @@ def _finish(f: Primitive) -> None:
                 f"{len(f.parameters)} rules, None where no gradient flows"
             )
     f.pulls.clear()
-    f.compile()  # type: ignore[attr-defined]
+    f.op = f.build()
 
 
 __all__ = [

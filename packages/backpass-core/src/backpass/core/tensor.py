@@ -260,7 +260,9 @@ class Tensor:
         An optimizer updates its weights with it.  The graph must not hold the array, or the copy
         is made, too.
         """
-        if not exclusive(self):
+        if isinstance(self.value, numpy.generic):
+            self.value = numpy.array(self.value)
+        elif not exclusive(self):
             self.value = self.value.copy()
         return self.value
 

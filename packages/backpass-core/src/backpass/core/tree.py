@@ -24,19 +24,24 @@ def flatten(tree: Any) -> tuple[list[Any], Any]:
     >>> leaves
     [None, 1.0, 2.0]
     >>> unflatten(structure, leaves)
-    {'b': None, 'w': [1.0, 2.0]}
+    {'w': [1.0, 2.0], 'b': None}
     """
     leaves, structure = optree.tree_flatten(tree, none_is_leaf=True, namespace=NAMESPACE)
-    fresh = {type(leaf) for leaf in leaves if dataclasses.is_dataclass(type(leaf))}
-    if fresh:
-        for kind in fresh:
-            _register(kind)
-        return flatten(tree)
+    for leaf in leaves:
+        if type(leaf) not in _no_trees and _register(type(leaf)):
+            return flatten(tree)
     return leaves, structure
 
 
-def _register(kind: type) -> None:
-    """Make a dataclass a tree: its fields are the children."""
+#: Types of leaves that have been seen not to be dataclasses.
+_no_trees: set[type] = set()
+
+
+def _register(kind: type) -> bool:
+    """Make a dataclass a tree: its fields are the children; tell whether `kind` is one."""
+    if not dataclasses.is_dataclass(kind):
+        _no_trees.add(kind)
+        return False
     names = tuple(f.name for f in dataclasses.fields(kind))
 
     def children(x: Any) -> tuple[list[Any], None, tuple[str, ...]]:
@@ -50,6 +55,7 @@ def _register(kind: type) -> None:
         return made
 
     optree.register_pytree_node(kind, children, rebuild, namespace=NAMESPACE)  # type: ignore[arg-type]
+    return True
 
 
 def unflatten(structure: Any, leaves: list[Any]) -> Any:

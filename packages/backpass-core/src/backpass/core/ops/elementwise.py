@@ -11,7 +11,7 @@ import math
 from typing import Any
 
 from backpass.core.operators import operators
-from backpass.core.primitive import Nary, binary, primitive, unary
+from backpass.core.primitive import binary, primitive, unary
 from backpass.core.rules import defjvp, defvjp, elementwise, linear, nondifferentiable
 
 # ----- helpers of the rules ------------------------------------------------------------------------
@@ -73,8 +73,18 @@ def zero_multiply(xp: Any, x: Any, y: Any) -> Any:
     return xp.where(x == 0, xp.zeros((), xp.result_type(x, y)), x * y)[()]
 
 
-defvjp(zero_multiply, lambda g, y: zero_multiply.op(g, y), lambda g, x: zero_multiply.op(x, g))
-defjvp(zero_multiply, lambda t, y: zero_multiply.op(t, y), lambda t, x: zero_multiply.op(x, t))
+@primitive
+def zero_product(xp: Any, x: Any, y: Any) -> Any:
+    """x * y, and 0 where either is exactly 0: the product of two cotangents, or two tangents."""
+    nothing = xp.logical_or(x == 0, y == 0)
+    return xp.where(nothing, xp.zeros((), xp.result_type(x, y)), x * y)[()]
+
+
+# To the second factor flows an inner cotangent times an outer one: each has its strong zero.
+defvjp(zero_multiply, lambda g, y: zero_multiply.op(g, y), lambda g, x: zero_product.op(x, g))
+defjvp(zero_multiply, lambda t, y: zero_multiply.op(t, y), lambda t, x: zero_product.op(x, t))
+defvjp(zero_product, lambda g, y: zero_product.op(g, y), lambda g, x: zero_product.op(x, g))
+defjvp(zero_product, lambda t, y: zero_product.op(t, y), lambda t, x: zero_product.op(x, t))
 operators.zero_multiply = zero_multiply.op
 
 # ----- choosing: linear in what is chosen from ------------------------------------------------------
@@ -124,8 +134,9 @@ elementwise(fmod, lambda: 1.0, lambda x, y: -trunc.op(x / y))
 
 
 def _power_x(x: Any, y: Any) -> Any:
-    # y = 0 gives 0 even at x = 0, where x**(y - 1) is infinite.
-    return zero_multiply.op(y, x ** (y - 1))
+    # y = 0 gives 0 even at x = 0, where x**(y - 1) is infinite.  The primitive, not the operator:
+    # Python's own power of floats raises, or turns complex, where NumPy gives inf or nan.
+    return zero_multiply.op(y, power.op(x, y - 1))
 
 
 def _power_y(ans: Any, x: Any, y: Any) -> Any:
@@ -319,5 +330,3 @@ for _name in (
 ).split():
     setattr(operators, _name, globals()[_name].op)
 operators.power = pow_
-
-assert isinstance(sinc_derivative, Nary)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy
 
 from backpass.core.graph import FREED, Node, pauses, recording
 from backpass.core.operators import operators
-from backpass.core.primitive import Nary, primitive
+from backpass.core.primitive import Unary, primitive
 from backpass.core.rules import linear
 from backpass.core.tensor import Tensor, exclusive, is_inexact, is_permanent_leaf, live
 
@@ -39,27 +40,33 @@ def _getitem(xp: Any, x: Any, *, index: Any) -> Any:
 
 
 @primitive
-def scatter(xp: Any, g: Any, *, index: Any, shape: Any) -> Any:
-    """Zeros of a shape with g added at index; what is met twice gets both."""
-    made = xp.zeros(shape, g.dtype)
+def scatter(xp: Any, x: Any, *, index: Any, shape: Any) -> Any:
+    """Zeros of a shape with x added at index; what is met twice gets both."""
+    made = xp.zeros(shape, x.dtype)
     if _is_basic(index):
-        made[index] = g
+        made[index] = x
     else:
-        xp.add.at(made, index, g)
+        xp.add.at(made, index, x)
     return made
 
 
-class _GetItem(Nary):
+class _GetItem(Unary):
     """Indexing, with Tensors allowed in the index."""
 
-    def op(self, x: Any, *, index: Any) -> Any:  # type: ignore[override]
-        """x[index]; a Tensor gives a Tensor."""
-        return super().op(x, index=plain_index(index))
+    def build(self) -> Callable[..., Any]:
+        """Return `op`, which makes plain arrays of Tensors in the index."""
+        take = super().build()
+
+        def op(x: Any, *, index: Any) -> Any:
+            """x[index]; a Tensor gives a Tensor."""
+            return take(x, index=plain_index(index))
+
+        return op
 
 
 getitem = _GetItem("getitem", _getitem.function)
-setattr(scatter, "parameters", ("g",))  # noqa: B010
 linear(getitem, lambda g, x, *, index: scatter.op(g, index=index, shape=x.shape))
+linear(scatter, lambda g, *, index: getitem.op(g, index=index))
 
 
 @primitive

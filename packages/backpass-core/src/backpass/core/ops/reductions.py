@@ -13,6 +13,8 @@ from backpass.core.ops.elementwise import (
     less,
     logical_and,
     logical_or,
+    maximum,
+    minimum,
     multiply,
     real,
     where,
@@ -401,6 +403,8 @@ def sum(
     where: Any = None,
 ) -> Tensor:
     """Sum over `axis`; g flows to every element (and to a tracked `initial`). `out` is refused."""
+    if dtype is None and out is None and initial is None and where is None:
+        return sum_(a, axis=axis, keepdims=keepdims) if axis is not None or keepdims else sum_(a)
     refuse_out("sum", out)
     if dtype is not None:
         a = astype(a, dtype=dtype)
@@ -457,6 +461,8 @@ def max(
 ) -> Tensor:
     """Maximum over `axis`; elements that tie share g equally, a nan takes all of it."""
     refuse_out("max", out)
+    if isinstance(initial, Tensor) and initial.tracked and where is None:
+        return maximum(max_(a, **_options(axis=axis, keepdims=keepdims)), initial)  # type: ignore[no-any-return]
     options = _options(axis=axis, keepdims=keepdims, initial=_value(initial), where=_value(where))
     return max_(a, **options)  # type: ignore[no-any-return]
 
@@ -471,6 +477,8 @@ def min(
 ) -> Tensor:
     """Minimum over `axis`; elements that tie share g equally, a nan takes all of it."""
     refuse_out("min", out)
+    if isinstance(initial, Tensor) and initial.tracked and where is None:
+        return minimum(min_(a, **_options(axis=axis, keepdims=keepdims)), initial)  # type: ignore[no-any-return]
     options = _options(axis=axis, keepdims=keepdims, initial=_value(initial), where=_value(where))
     return min_(a, **options)  # type: ignore[no-any-return]
 
