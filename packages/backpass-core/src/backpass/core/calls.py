@@ -10,7 +10,7 @@ import numpy
 
 from backpass.core import tree
 from backpass.core.backends import PYTHON_SCALARS, backend_of, backend_of_type
-from backpass.core.cotangents import Parts, fit_cotangent
+from backpass.core.cotangents import Parts, cast, fit_cotangent
 from backpass.core.graph import (
     Node,
     Subgraph,
@@ -343,7 +343,9 @@ def collect(argument: Argument, cotangents: dict[Node, Any], outer: bool = False
         if g is None:
             g = Tensor(zeros(t.value)) if outer else zeros(t.value)
         elif type(g) is not Tensor:
-            g = own(g)
+            dtype = t.value.dtype
+            # A sum of cotangents has native byte order, whatever its parts had.
+            g = own(g) if g.dtype is dtype else cast(g, dtype)
         gs.append(g)
     return gs
 
