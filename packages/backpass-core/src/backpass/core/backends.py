@@ -90,7 +90,8 @@ def _cpu_kernels() -> Mapping[str, Kernel]:
     else:
         if cpu.__version__ == __version__:
             OWNING.add(cpu.Block)
-            return cpu.KERNELS
+            kernels: Mapping[str, Kernel] = cpu.KERNELS
+            return kernels
         problem = f"is version {cpu.__version__}, backpass-core is {__version__}"
     warnings.warn(
         f"backpass-cpu {problem}: NumPy computes everything, more slowly. "
@@ -157,14 +158,14 @@ def backend_of_type(kind: type) -> Backend | None:
 
 
 def backend_of(values: Iterable[Any]) -> Backend:
-    """Return the backend of the first value that is no Python scalar; NumPy's if all are.
+    """Return the backend of the first value that is an array; NumPy's if none is.
 
-    What no backend knows (lists, for one) is left to NumPy, which turns it into an array or says
-    why it cannot.
+    Scalars, Python's and NumPy's, go with the arrays of any device.  What no backend knows (lists,
+    for one) is left to NumPy, which turns it into an array or says why it cannot.
     """
     for value in values:
         kind = type(value)
-        if kind in PYTHON_SCALARS:
+        if kind in PYTHON_SCALARS or issubclass(kind, numpy.generic):
             continue
         found = backend_of_type(kind)
         if found is None and hasattr(value, "__cuda_array_interface__"):

@@ -15,6 +15,7 @@ from backpass.core.graph import (
     Node,
     Subgraph,
     backward,
+    floor,
     forward,
     next_serial,
     pause,
@@ -195,6 +196,8 @@ class Call:
         """Let the fresh leaves die: Tensors kept from inside the call are not tracked by it."""
         for node in self.targets:
             node.parents = None
+        if self.depth == 1:
+            floor[0] = next_serial()
 
 
 def name_of(fun: Function) -> str:
@@ -272,7 +275,8 @@ class Recorded:
         # One root above all outputs, so that one walk serves them all.
         self.root = Node(_JOINT, tuple(nodes), None, None, None, None)
         self.subgraph = Subgraph(self.root, call.start)
-        strangers = self.subgraph.strangers(call.targets)
+        # Without tracked outputs the root is its own border.
+        strangers = self.subgraph.strangers({*call.targets, self.root})
         self.outer = call.is_outer(strangers)
         self.wanted = self.subgraph.between(call.targets) if strangers else None
 
@@ -342,6 +346,9 @@ def collect(argument: Argument, cotangents: dict[Node, Any], outer: bool = False
         g = cotangents.pop(t.node, None)  # type: ignore[arg-type]
         if g is None:
             g = Tensor(zeros(t.value)) if outer else zeros(t.value)
+        elif t.node.primitive is not None and not t.node.parents:  # type: ignore[union-attr]
+            g = t.node.primitive.seen(g)  # type: ignore[union-attr]
+            g = g.copy() if type(g) is not Tensor else g
         elif type(g) is not Tensor:
             dtype = t.value.dtype
             # A sum of cotangents has native byte order, whatever its parts had.

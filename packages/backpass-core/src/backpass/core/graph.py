@@ -86,6 +86,27 @@ FREED = Node(None, None, None, None, (), None)
 FREED.saved = FREED
 
 
+def is_dead(node: Node) -> bool:
+    """Tell whether no leaf above `node` is left alive; if so, free what has been searched."""
+    seen = {node}
+    stack = [node]
+    while stack:
+        found = stack.pop()
+        if found.parents is None:
+            if found.saved is FREED:
+                return False  # A walk that comes here has an error to raise.
+            continue
+        if not found.parents:
+            return False
+        for parent in found.parents:
+            if parent is not None and parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
+    for found in seen:
+        found.parents = found.saved = found.kwargs = None
+    return True
+
+
 class _Recording(threading.local):
     """Per thread: how many transformations, and how many `no_grad`, are being run."""
 
@@ -104,6 +125,10 @@ def pause(by: int) -> None:
     recording.paused += by
     with _pauses_lock:
         pauses[0] += by
+
+#: The serial number at which the last outermost transformation ended.  A node that is no younger may
+#: hang on that one's leaves only, and so be dead without having been walked: `is_dead` finds out.
+floor = [0]
 
 _serial = attrgetter("serial")
 

@@ -16,7 +16,7 @@ import functools
 import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from operator import itemgetter
-from typing import Any, NoReturn
+from typing import Any, NoReturn, overload
 
 import numpy
 
@@ -29,7 +29,7 @@ from backpass.core.backends import (
     explain_mixture,
 )
 from backpass.core.cotangents import Parts
-from backpass.core.graph import FREED, Node, pauses, recording
+from backpass.core.graph import FREED, Node, floor, pauses, recording
 from backpass.core.operators import operators
 from backpass.core.tensor import Tensor, live
 
@@ -211,12 +211,19 @@ class Primitive:
             if type(value) not in PYTHON_SCALARS:
                 break
         backend = backend_of(values)
-        kernel = backend.kernels.get(self.name) or self.reference(backend)
+        fast = backend.kernels.get(self.name)
+        kernel = fast or self.reference(backend)
         for value in values:
-            if type(value) not in PYTHON_SCALARS:
-                if backend_of_type(type(value)) is backend:
-                    self.kernels[type(value)] = kernel
-                break
+            if type(value) in PYTHON_SCALARS:
+                continue
+            # A NumPy scalar may stand before an array of any library, and the array decides.  A
+            # kernel declines then, and a NumPy function asks the array; ours would do neither.
+            decides = len(values) == 1 or not isinstance(value, numpy.generic)
+            if (decides or fast or not self.function) and (
+                backend_of_type(type(value)) is backend
+            ):
+                self.kernels[type(value)] = kernel
+            break
         return kernel
 
     def _on_sequences(self, *xs: Any, **kwargs: Any) -> Any:
@@ -315,7 +322,7 @@ class Unary(Primitive):
     def __init__(self, name: str, function: Callable[..., Any] | None = None, **options: Any):
         super().__init__(name, function, **{"parameters": ("x",), **options})
 
-    def __call__(self, x: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+    def __call__(self, x: Any, **kwargs: Any) -> Any:
         """Apply the primitive; the result is a Tensor."""
         if kwargs:
             self.check_keywords(kwargs)
@@ -346,7 +353,13 @@ class Unary(Primitive):
             node = x.node
             if node is None:
                 return Tensor(ans)
-            if plain and node.parents is not None and not kwargs and not pauses[0]:
+            if (
+                plain
+                and node.parents is not None
+                and node.serial > floor[0]
+                and not kwargs
+                and not pauses[0]
+            ):
                 # The short way of `record`.
                 saved = save((ans, value))
                 return Tensor(ans, Node(self, (node,), saved, None, ans.shape, ans.dtype))
@@ -356,7 +369,7 @@ class Unary(Primitive):
 
     def record(self, x: Tensor, node: Node | None, value: Any, ans: Any, kwargs: Any) -> Any:
         """Return the node of this call; `None` if it is not to be recorded."""
-        if node.parents is None:  # type: ignore[union-attr]
+        if node.parents is None or node.serial <= floor[0]:  # type: ignore[union-attr]
             node = live(x)
         if node is None or self.kind == "zero" or (pauses[0] and recording.paused):
             return None
@@ -412,7 +425,7 @@ class Binary(Primitive):
     def __init__(self, name: str, function: Callable[..., Any] | None = None, **options: Any):
         super().__init__(name, function, **{"parameters": ("x", "y"), **options})
 
-    def __call__(self, x: Any, y: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+    def __call__(self, x: Any, y: Any, **kwargs: Any) -> Any:
         """Apply the primitive; the result is a Tensor."""
         if kwargs:
             self.check_keywords(kwargs)
@@ -461,7 +474,12 @@ class Binary(Primitive):
             if yn is None:
                 if xn is None:
                     return Tensor(ans)
-                if recordable and xn.parents is not None and not pauses[0]:
+                if (
+                    recordable
+                    and xn.parents is not None
+                    and xn.serial > floor[0]
+                    and not pauses[0]
+                ):
                     # The short way of `record`.
                     saved = (save_x((ans, xv, yv)), None)
                     return Tensor(ans, Node(self, (xn, None), saved, None, ans.shape, ans.dtype))
@@ -473,9 +491,9 @@ class Binary(Primitive):
         self, x: Any, y: Any, xn: Node | None, yn: Node | None, xv: Any, yv: Any, ans: Any
     ) -> Node | None:
         """Return the node of this call; `None` if it is not to be recorded."""
-        if xn is not None and xn.parents is None:
+        if xn is not None and (xn.parents is None or xn.serial <= floor[0]):
             xn = live(x)
-        if yn is not None and yn.parents is None:
+        if yn is not None and (yn.parents is None or yn.serial <= floor[0]):
             yn = live(y)
         if (xn is None and yn is None) or self.kind == "zero" or (pauses[0] and recording.paused):
             return None
@@ -559,7 +577,7 @@ class Nary(Primitive):
             if isinstance(x, Tensor):
                 tensors = True
                 node = x.node
-                if node is not None and node.parents is None:
+                if node is not None and (node.parents is None or node.serial <= floor[0]):
                     node = live(x)
                 if node is not None:
                     tracked = True
@@ -803,9 +821,19 @@ def binary(name: str, doc: str = "", **options: Any) -> Binary:
     return Binary(name, doc=doc, **options)
 
 
+@overload
+def primitive(function: Callable[..., Any], *, name: str | None = ..., outputs: int = ...) -> Primitive: ...
+
+
+@overload
+def primitive(
+    function: None = ..., *, name: str | None = ..., outputs: int = ...
+) -> Callable[[Callable[..., Any]], Primitive]: ...
+
+
 def primitive(
     function: Callable[..., Any] | None = None, *, name: str | None = None, outputs: int = 1
-) -> Any:
+) -> Primitive | Callable[[Callable[..., Any]], Primitive]:
     """Make a primitive of a function `f(xp, x, ..., *, keywords)`; usable as a decorator.
 
     The operands are the positional parameters after `xp`, the array library of the operands
@@ -824,7 +852,7 @@ def primitive(
     np.float64(0.25)
     """
     if function is None:
-        return functools.partial(primitive, name=name, outputs=outputs)
+        return lambda f: primitive(f, name=name, outputs=outputs)
     parameters = list(inspect.signature(function).parameters.values())[1:]
     operands = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY]

@@ -95,7 +95,7 @@ class _Checkpointed:
             wanted=recorded.subgraph.between([*fresh, *outside]),  # type: ignore[list-item]
             free=not on_tensors,
         )
-        return [found.get(n) for n in (*fresh, *outside)]  # type: ignore[arg-type]
+        return [found.get(n) for n in (*fresh, *outside)]
 
     def pushforward(self, tangents: Sequence[Any], node: Node, on_tensors: bool) -> Any:
         """Run the function again, and walk forward through what it records."""
@@ -103,7 +103,7 @@ class _Checkpointed:
         fresh = [t.node for a in recorded.call.arguments for t in a.fresh]  # type: ignore[union-attr]
         nodes = (*fresh, *node.parents[len(fresh) :])
         start = {n: t for n, t in zip(nodes, tangents) if t is not None}
-        swept = forward(recorded.subgraph, start, on_tensors=on_tensors)  # type: ignore[arg-type]
+        swept = forward(recorded.subgraph, start, on_tensors=on_tensors)
         found = []
         for t in recorded.outputs:
             tangent = swept.get(live(t)) if isinstance(t, Tensor) and live(t) else None  # type: ignore[arg-type]

@@ -10,7 +10,15 @@ from typing import Any
 
 import numpy
 
-from backpass.core.graph import FREED, Node, Subgraph, backward, recording
+from backpass.core.graph import (
+    FREED,
+    Node,
+    Subgraph,
+    backward,
+    floor,
+    is_dead,
+    recording,
+)
 from backpass.core.operators import operators
 
 
@@ -170,9 +178,12 @@ class Tensor:
                     f"backward() of a Tensor of shape {value.shape} needs `gradient`, an array of "
                     "that shape: or take the sum() first"
                 )
-            return value * 0 + 1 if value.shape == () else numpy.ones_like(value)
+            return numpy.ones_like(value)[()]
         g = gradient.value if isinstance(gradient, Tensor) else gradient
-        g = g if type(g) is type(value) else numpy.asarray(g)
+        if type(g) is not type(value):
+            # A list or a number goes where the value lies.
+            like = None if isinstance(value, numpy.generic) else value
+            g = numpy.asarray(g, like=like)[()]
         if g.shape != value.shape:
             raise ValueError(
                 f"backward(): `gradient` has shape {g.shape}, the Tensor {value.shape}: "
@@ -353,9 +364,11 @@ class Tensor:
     def __dlpack__(self, **kwargs: Any) -> Any:
         if self.tracked and is_inexact(self.value):
             raise BufferError(_LOSS.format(what="__dlpack__()"))
-        return numpy.asarray(self.value).__dlpack__(**kwargs) if isinstance(
-            self.value, numpy.generic
-        ) else self.value.__dlpack__(**kwargs)
+        # A NumPy scalar has no memory of its own to share.
+        value: Any = self.value
+        return (numpy.asarray(value) if isinstance(value, numpy.generic) else value).__dlpack__(
+            **kwargs
+        )
 
     def __dlpack_device__(self) -> Any:
         value = self.value
@@ -579,7 +592,9 @@ class Hooked:
 def live(tensor: Tensor) -> Node | None:
     """Return the node of `tensor` if it can still be walked, or is the `FREED` one."""
     node = tensor.node
-    if node is not None and node.parents is None:
+    if node is not None and (
+        node.parents is None or (node.serial <= floor[0] and is_dead(node))
+    ):
         # Walked.  grad's own graphs are gone without a trace; backward()'s may be asked for again.
         node = tensor.node = FREED if node.saved is FREED else None
     return node

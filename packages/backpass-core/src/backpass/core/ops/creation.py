@@ -15,7 +15,6 @@ from typing import Any
 import numpy
 
 from backpass.core.operators import operators
-from backpass.core.ops.elementwise import where
 from backpass.core.ops.shaping import astype, copy_, stack
 from backpass.core.tensor import Tensor
 
@@ -78,7 +77,7 @@ class Creation:
     def _adopt(self, a: Any, dtype: Any) -> Tensor:
         if holds_tensor(a):
             found = a if isinstance(a, Tensor) else joined(a)
-            return found if dtype is None or found.dtype == dtype else astype(found, dtype=dtype)  # type: ignore[no-any-return]
+            return found if dtype is None or found.dtype == dtype else astype(found, dtype=dtype)
         return Tensor(self._xp.asarray(a, dtype=dtype)[()])
 
     def zeros(self, shape: Any, dtype: Any = float) -> Tensor:
@@ -145,7 +144,8 @@ class Creation:
             return (Tensor(made[0]), Tensor(made[1])) if retstep else Tensor(made)
         intervals = num - 1 if endpoint else num
         ndim = max(numpy.ndim(lo), numpy.ndim(hi))
-        steps = self._xp.arange(num) / (intervals or math.nan)
+        kind = numpy.result_type(*(getattr(x, "dtype", x) for x in (lo, hi)), 1.0)
+        steps = self._xp.arange(num, dtype=numpy.empty(0, kind).real.dtype) / (intervals or 1)
         steps = steps.reshape((num,) + (1,) * ndim)
         difference = operators.subtract(stop, start)
         made = operators.add(start, operators.zero_multiply(steps, difference))
@@ -154,11 +154,29 @@ class Creation:
             order.insert(axis % (ndim + 1), 0)
             made = operators.transpose(made, axes=tuple(order))
         made = made if dtype is None else astype(made, dtype=dtype)
-        return (made, difference / intervals) if retstep else made
+        return (made, difference / (intervals or math.nan)) if retstep else made
 
-    def logspace(self, start: Any, stop: Any, num: int = 50, **options: Any) -> Tensor:
-        """Powers of 10 with evenly spaced exponents; differentiable in start and stop."""
-        return operators.power(10.0, self.linspace(start, stop, num, **options))  # type: ignore[no-any-return]
+    def logspace(
+        self,
+        start: Any,
+        stop: Any,
+        num: int = 50,
+        endpoint: bool = True,
+        base: Any = 10.0,
+        dtype: Any = None,
+        axis: int = 0,
+    ) -> Tensor:
+        """Powers of a number with evenly spaced exponents; differentiable in start, stop and base.
+
+        Raises
+        ------
+        TypeError
+            If `base` is not a single number.
+        """
+        if numpy.ndim(plain(base)):
+            raise TypeError("logspace: base must be one number, not an array")
+        made = operators.power(base, self.linspace(start, stop, num, endpoint, axis=axis))
+        return made if dtype is None else astype(made, dtype=dtype)  # type: ignore[no-any-return]
 
     def eye(self, N: int, M: int | None = None, k: int = 0, dtype: Any = float) -> Tensor:  # noqa: N803
         """Ones on a diagonal, zeros elsewhere."""
@@ -186,5 +204,3 @@ class Creation:
         full = numpy.broadcast_shapes(*(p.shape for p in parts))
         return [copy_(operators.broadcast_to(p, shape=full)) for p in parts]
 
-
-_ = where

@@ -70,13 +70,13 @@ nondifferentiable(bitwise_and, bitwise_or, bitwise_xor, left_shift, right_shift)
 @primitive
 def zero_multiply(xp: Any, x: Any, y: Any) -> Any:
     """x * y, and 0 where x is exactly 0, even if y is infinite or nan."""
-    return xp.where(x == 0, xp.zeros((), xp.result_type(x, y)), x * y)[()]
+    return xp.where(xp.equal(x, 0), xp.zeros((), xp.result_type(x, y)), x * y)[()]
 
 
 @primitive
 def zero_product(xp: Any, x: Any, y: Any) -> Any:
     """x * y, and 0 where either is exactly 0: the product of two cotangents, or two tangents."""
-    nothing = xp.logical_or(x == 0, y == 0)
+    nothing = xp.logical_or(xp.equal(x, 0), xp.equal(y, 0))
     return xp.where(nothing, xp.zeros((), xp.result_type(x, y)), x * y)[()]
 
 
@@ -93,7 +93,7 @@ operators.zero_multiply = zero_multiply.op
 @primitive
 def where(xp: Any, c: Any, x: Any, y: Any) -> Any:
     """Choose from x where c holds, from y elsewhere; c * g flows to x, the rest of g to y."""
-    return xp.where(c, x, y)[()]
+    return xp.where(xp.asarray(c), x, y)[()]
 
 
 linear(where, None, lambda g, c: where.op(c, g, 0.0), lambda g, c: where.op(c, 0.0, g))
@@ -124,7 +124,8 @@ linear(positive, lambda g: g)
 linear(negative, lambda g: -g)
 linear(conj, lambda g: conj.op(g))
 linear(real, lambda g: g)
-linear(imag, lambda g: -1j * g)
+# As an operation: Python would make a number of its own of -1j and a NumPy scalar.
+linear(imag, lambda g: multiply.op(g, -1j))
 linear(add, lambda g: g, lambda g: g)
 linear(subtract, lambda g: g, lambda g: -g)
 elementwise(multiply, lambda y: y, lambda x: x)

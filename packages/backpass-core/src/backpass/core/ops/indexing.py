@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy
 
+from backpass.core.backends import backend_of
 from backpass.core.graph import FREED, Node, pauses, recording
 from backpass.core.operators import operators
-from backpass.core.primitive import Unary, primitive
+from backpass.core.primitive import Nary, Unary, primitive
 from backpass.core.rules import linear
 from backpass.core.tensor import Tensor, exclusive, is_inexact, is_permanent_leaf, live
 
@@ -33,9 +34,8 @@ def _is_basic(index: Any) -> bool:
     ) or (len(parts) == 1 and getattr(parts[0], "dtype", None) == bool)
 
 
-@primitive
-def _getitem(xp: Any, x: Any, *, index: Any) -> Any:
-    """x[index]."""
+def _take(xp: Any, x: Any, *, index: Any) -> Any:
+    """Read x[index]; g is added to zeros at the index."""
     return x[index]
 
 
@@ -45,6 +45,10 @@ def scatter(xp: Any, x: Any, *, index: Any, shape: Any) -> Any:
     made = xp.zeros(shape, x.dtype)
     if _is_basic(index):
         made[index] = x
+    elif x.dtype.kind == "c":
+        # Not every library adds complex numbers at indices.
+        xp.add.at(made.real, index, x.real)
+        xp.add.at(made.imag, index, x.imag)
     else:
         xp.add.at(made, index, x)
     return made
@@ -64,17 +68,19 @@ class _GetItem(Unary):
         return op
 
 
-getitem = _GetItem("getitem", _getitem.function)
+getitem = _GetItem("getitem", _take)
 linear(getitem, lambda g, x, *, index: scatter.op(g, index=index, shape=x.shape))
 linear(scatter, lambda g, *, index: getitem.op(g, index=index))
 
 
-@primitive
-def setitem(xp: Any, x: Any, y: Any, *, index: Any) -> Any:
-    """A copy of x with y written at index."""
+def _put(xp: Any, x: Any, y: Any, *, index: Any) -> Any:
+    """Return a copy of x with y written at index; g flows to what is left, and to y."""
     made = xp.array(x)
     made[index] = y
     return made
+
+
+setitem = Nary("setitem", _put)
 
 
 def _setitem_x(g: Any, *, index: Any) -> Any:
@@ -86,12 +92,9 @@ def _setitem_y(g: Any, y: Any, *, index: Any) -> Any:
     if _is_basic(index):
         return taken
     # Of elements that are written several times the last write stands; the others get nothing.
-    values = g.value if isinstance(g, Tensor) else g
-    xp = numpy if isinstance(values, numpy.ndarray | numpy.generic) else None
-    if xp is None:
-        return taken
-    turn = numpy.arange(taken.size).reshape(taken.shape)
-    last = numpy.empty(g.shape, numpy.intp)
+    xp = backend_of((g.value if isinstance(g, Tensor) else g,)).library
+    turn = xp.arange(taken.size).reshape(taken.shape)
+    last = xp.empty(g.shape, numpy.intp)
     last[index] = turn
     return operators.zero_multiply((last[index] == turn).astype(g.dtype), taken)
 

@@ -11,12 +11,11 @@ import numpy
 
 from backpass.core.operators import operators
 from backpass.core.ops.elementwise import conj, multiply
-from backpass.core.ops.reductions import refuse_out, sum_
+from backpass.core.ops.reductions import refuse_out
 from backpass.core.ops.shaping import (
     as_operand,
     broadcast_to,
     diagonal,
-    moveaxis,
     ravel,
     reshape,
     transpose_,
@@ -269,5 +268,3 @@ def _read_einsum(operands: Sequence[Any]) -> tuple[list[str], str, list[Any]]:
 def _spell(labels: Sequence[Any]) -> str:
     return "".join("..." if label is Ellipsis else _LETTERS[label] for label in labels)
 
-
-_ = (moveaxis, sum_)

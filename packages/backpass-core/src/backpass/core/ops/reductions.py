@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from backpass.core.operators import operators
@@ -15,6 +16,8 @@ from backpass.core.ops.elementwise import (
     logical_or,
     maximum,
     minimum,
+    maximum,
+    minimum,
     multiply,
     real,
     where,
@@ -25,7 +28,6 @@ from backpass.core.ops.shaping import (
     broadcast_to,
     concatenate_arrays,
     flip,
-    moveaxis,
     reshape,
 )
 from backpass.core.primitive import as_tensors, primitive
@@ -461,6 +463,8 @@ def max(
 ) -> Tensor:
     """Maximum over `axis`; elements that tie share g equally, a nan takes all of it."""
     refuse_out("max", out)
+    if isinstance(initial, Tensor) and initial.tracked:
+        return maximum(max(a, axis, None, keepdims, -math.inf, where), initial)  # type: ignore[no-any-return]
     if isinstance(initial, Tensor) and initial.tracked and where is None:
         return maximum(max_(a, **_options(axis=axis, keepdims=keepdims)), initial)  # type: ignore[no-any-return]
     options = _options(axis=axis, keepdims=keepdims, initial=_value(initial), where=_value(where))
@@ -477,6 +481,8 @@ def min(
 ) -> Tensor:
     """Minimum over `axis`; elements that tie share g equally, a nan takes all of it."""
     refuse_out("min", out)
+    if isinstance(initial, Tensor) and initial.tracked:
+        return minimum(min(a, axis, None, keepdims, math.inf, where), initial)  # type: ignore[no-any-return]
     if isinstance(initial, Tensor) and initial.tracked and where is None:
         return minimum(min_(a, **_options(axis=axis, keepdims=keepdims)), initial)  # type: ignore[no-any-return]
     options = _options(axis=axis, keepdims=keepdims, initial=_value(initial), where=_value(where))
@@ -572,5 +578,3 @@ def count_nonzero(a: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor
     """How many elements along `axis` are not 0; no derivative."""
     return as_tensors(count_nonzero_(a, **_options(axis=axis, keepdims=keepdims)))  # type: ignore[no-any-return]
 
-
-_ = moveaxis

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy
 
+from backpass.core.backends import backend_of
 from backpass.core.operators import operators
 from backpass.core.ops.elementwise import where
-from backpass.core.ops.indexing import getitem
+from backpass.core.ops.indexing import getitem, scatter
 from backpass.core.primitive import primitive
 from backpass.core.rules import linear
 from backpass.core.tensor import Tensor
@@ -134,14 +135,17 @@ def as_operand(a: Any) -> Any:
 def moveaxis(a: Any, source: Any, destination: Any) -> Tensor:
     """Move axes to other positions; g moves back."""
     a = as_operand(a)
-    order = numpy.moveaxis(numpy.empty((0,) * a.ndim), source, destination)
-    del order
-    source_, destination_ = (
-        [s % a.ndim for s in ([axes] if isinstance(axes, int) else axes)]
+    taken, given = (
+        [
+            normalize_axis(i, a.ndim, "moveaxis")
+            for i in ([axes] if isinstance(axes, int) else axes)
+        ]
         for axes in (source, destination)
     )
-    axes = [i for i in range(a.ndim) if i not in source_]
-    for d, s in sorted(zip(destination_, source_)):
+    if len(set(taken)) != len(set(given)) or len(taken) != len(given):
+        raise ValueError("moveaxis: source and destination must be as many, none twice")
+    axes = [i for i in range(a.ndim) if i not in taken]
+    for d, s in sorted(zip(given, taken)):
         axes.insert(d, s)
     return transpose_(a, axes=tuple(axes))  # type: ignore[no-any-return]
 
@@ -196,11 +200,11 @@ def expand_dims(a: Any, axis: Any) -> Tensor:
     a = as_operand(a)
     axes = axis if isinstance(axis, tuple | list) else (axis,)
     ndim = a.ndim + len(axes)
-    axes = {normalize_axis(i, ndim, "expand_dims") for i in axes}
-    if len(axes) != ndim - a.ndim:
+    new = {normalize_axis(i, ndim, "expand_dims") for i in axes}
+    if len(new) != ndim - a.ndim:
         raise ValueError("expand_dims: repeated axis")
     lengths = iter(a.shape)
-    return reshape(a, shape=tuple(1 if i in axes else next(lengths) for i in range(ndim)))  # type: ignore[no-any-return]
+    return reshape(a, shape=tuple(1 if i in new else next(lengths) for i in range(ndim)))  # type: ignore[no-any-return]
 
 
 def normalize_axis(axis: int, ndim: int, name: str) -> int:
@@ -456,9 +460,7 @@ def trace(
     if out is not None:
         raise TypeError("trace: out= is not supported: a Tensor's operations make new ones")
     found = diagonal(a, offset, axis1, axis2)
-    return Tensor.__call__(found) if False else operators.sum(  # type: ignore[no-any-return]
-        found if dtype is None else astype(found, dtype=dtype), axis=-1
-    )
+    return operators.sum(found if dtype is None else astype(found, dtype=dtype), axis=-1)  # type: ignore[no-any-return]
 
 
 def diag(v: Any, k: int = 0) -> Tensor:
@@ -469,26 +471,22 @@ def diag(v: Any, k: int = 0) -> Tensor:
     if v.ndim != 1:
         raise ValueError(f"diag: v must have one axis or two, it has shape {v.shape}")
     n = v.shape[0] + abs(k)
-    column = numpy.arange(n)
-    row = column - k
-    held = (row >= 0) & (row < v.shape[0])
-    if k < 0:
-        row = column
-        held = row < v.shape[0]
-    if v.shape[0] == 0:
-        return _tensor(where.op(numpy.zeros((n, n), bool), 1.0, reshape(v * 0, shape=(0, 1)) if n == 0 else 0.0))
-    picked = getitem(v, index=numpy.where(held, row, 0))
-    mask = (column[None, :] - numpy.arange(n)[:, None] == k) & held[None, :]
-    return where(mask, picked, v.dtype.type(0))  # type: ignore[no-any-return]
+    i = numpy.arange(v.shape[0])
+    return scatter(v, index=(i - builtins.min(k, 0), i + builtins.max(k, 0)), shape=(n, n))  # type: ignore[no-any-return]
 
 
 def tril(m: Any, k: int = 0) -> Tensor:
     """Lower triangle; g passes there."""
     m = as_operand(m)
-    return where(numpy.tri(*m.shape[-2:], k=k, dtype=bool), m, m.dtype.type(0))  # type: ignore[no-any-return]
+    return where(_library(m).tri(m.shape[-2], m.shape[-1], k, bool), m, m.dtype.type(0))  # type: ignore[no-any-return]
 
 
 def triu(m: Any, k: int = 0) -> Tensor:
     """Upper triangle; g passes there."""
     m = as_operand(m)
-    return where(numpy.tri(*m.shape[-2:], k=k - 1, dtype=bool), m.dtype.type(0), m)  # type: ignore[no-any-return]
+    return where(_library(m).tri(m.shape[-2], m.shape[-1], k - 1, bool), m.dtype.type(0), m)  # type: ignore[no-any-return]
+
+
+def _library(x: Any) -> Any:
+    """Return the array library of an operand."""
+    return backend_of((x.value if isinstance(x, Tensor) else x,)).library
