@@ -104,7 +104,7 @@ def _cpu_kernels() -> Mapping[str, Kernel]:
 
 def _spread(x: Any, *, shape: tuple[int, ...]) -> Any:
     """Broadcast a scalar without NumPy's general machinery, which costs more than the rest."""
-    if x.ndim or type(x) not in (numpy.float64, numpy.float32):
+    if type(x) not in (numpy.float64, numpy.float32):
         return NotImplemented
     return numpy.ndarray(shape, x.dtype, x, 0, (0,) * len(shape))
 

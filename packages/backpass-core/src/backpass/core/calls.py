@@ -22,7 +22,7 @@ from backpass.core.graph import (
     recording,
 )
 from backpass.core.primitive import WeakTensor
-from backpass.core.tensor import ALONE, COUNTED, OWNING, Tensor, is_inexact, live
+from backpass.core.tensor import COUNTED, OWNING, Tensor, is_inexact, live
 
 Function = Callable[..., Any]
 Argnums = int | Sequence[int]
@@ -59,6 +59,8 @@ class Argument:
                 fresh.append(self._fresh(x, call) if x.value.dtype.kind in "fc" else None)
             else:
                 fresh.append(None if tensors_only or x is None else self._fresh(x, call))
+        if tensors_only and all(t is None for t in fresh):
+            raise TypeError(self._refusal(call.name, argument))
 
     def _fresh(self, x: Any, call: Call) -> Tensor:
         """Return a Tensor on a node of this call that shares the value of `x`."""
@@ -88,7 +90,8 @@ class Argument:
                 f"{where} holds {value.dtype}: only floats and complex numbers can be "
                 "differentiated: use .astype(float)"
             )
-        return f"{where} is a {type(value).__name__}: pass floats, arrays of floats, or trees of them"
+        found = "None" if value is None else f"a {type(value).__name__}"
+        return f"{where} is {found}: pass floats, arrays of floats, or trees of them"
 
     def rebuilt(self) -> Any:
         """Return the argument with its fresh Tensors in it."""
@@ -245,8 +248,17 @@ def own(g: Any) -> Any:
     return g if getattr(g.flags, "writeable", True) else g.copy()
 
 
-#: A caller's name, the container it came from, and the parameter above.
-_ALONE_IN_CALL = ALONE + 2
+def _references(g: Any) -> int:
+    return sys.getrefcount(g)
+
+
+def _alone() -> int:
+    g = numpy.empty(1)
+    return _references(g)
+
+
+#: How often CPython counts an array that only the caller's variable and a parameter hold: measured.
+_ALONE_IN_CALL = _alone()
 
 
 def zeros(value: Any) -> Any:
@@ -264,6 +276,8 @@ class Recorded:
     ----------
     outputs, structure
         The leaves of what the function returned, and their structure.
+    strangers
+        The border nodes that the call has not made.
     outer
         Whether the outputs depend on something tracked outside of the call.
     """
@@ -276,9 +290,9 @@ class Recorded:
         self.root = Node(_JOINT, tuple(nodes), None, None, None, None)
         self.subgraph = Subgraph(self.root, call.start)
         # Without tracked outputs the root is its own border.
-        strangers = self.subgraph.strangers({*call.targets, self.root})
-        self.outer = call.is_outer(strangers)
-        self.wanted = self.subgraph.between(call.targets) if strangers else None
+        self.strangers = self.subgraph.strangers({*call.targets, self.root})
+        self.outer = call.is_outer(self.strangers)
+        self.wanted = self.subgraph.between(call.targets) if self.strangers else None
 
     def output(self) -> Any:
         """Return the outputs; tracked only by what is tracked outside."""

@@ -143,11 +143,10 @@ def checkpoint(fun: Function) -> Function:
         call = Call(segment.run, tuple(operands.tensors), {}, range(len(operands.tensors)))
         recorded = Recorded(call)
         parents = [live(t) for t in operands.tensors]
-        strangers = recorded.subgraph.strangers(call.targets)
-        if not parents and not strangers:
+        if not parents and not recorded.strangers:
             return call.out
         # The function may reach tracked Tensors through closures: they are parents, too.
-        outside = [n for n in strangers if n not in parents]
+        outside = [n for n in recorded.strangers if n not in parents]
         node = Node(
             segment,
             (*parents, *outside),

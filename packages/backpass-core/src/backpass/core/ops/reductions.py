@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy
+
 from backpass.core.operators import operators
 from backpass.core.ops.elementwise import (
     conj,
@@ -14,8 +16,6 @@ from backpass.core.ops.elementwise import (
     less,
     logical_and,
     logical_or,
-    maximum,
-    minimum,
     maximum,
     minimum,
     multiply,
@@ -82,6 +82,28 @@ def refuse_out(name: str, out: Any) -> None:
         raise TypeError(f"{name}: out= is not supported: a Tensor's operations make new ones")
 
 
+# `where` and `initial`, which not every array library has.
+
+
+def _kept(xp: Any, x: Any, mask: Any, other: Any) -> Any:
+    """Return x with `other` where the mask does not hold; all of x without a mask."""
+    if mask is None:
+        return x
+    x = xp.asarray(x)
+    return xp.where(xp.broadcast_to(xp.asarray(mask), x.shape), x, _like(xp, other, x))
+
+
+def _like(xp: Any, x: Any, other: Any) -> Any:
+    """Return a number in the dtype of another array, as NumPy takes `initial`."""
+    return xp.asarray(x).astype(other.dtype)[()]
+
+
+def _held(xp: Any, x: Any, mask: Any, axis: Any, keepdims: bool) -> Any:
+    """Return how many elements a mask holds along axes."""
+    mask = xp.broadcast_to(xp.asarray(mask), x.shape)
+    return xp.sum(mask, axis=axis, keepdims=keepdims)
+
+
 # ----- sum and mean -------------------------------------------------------------------------------------
 
 
@@ -90,7 +112,8 @@ def sum_(
     xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None
 ) -> Any:
     """Sum over axes."""
-    return xp.sum(x, axis=axis, keepdims=keepdims, **_options(initial=initial, where=where))
+    ans = xp.sum(_kept(xp, x, where, 0), axis=axis, keepdims=keepdims)
+    return ans if initial is None else ans + _like(xp, initial, ans)
 
 
 def _sum_vjp(g: Any, x: Any, *, axis: Any = None, keepdims: bool = False, where: Any = None) -> Any:
@@ -106,7 +129,13 @@ def mean_(
     xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False, where: Any = None
 ) -> Any:
     """Mean over axes."""
-    return xp.mean(x, axis=axis, keepdims=keepdims, **_options(where=where))
+    if where is None:
+        return xp.mean(x, axis=axis, keepdims=keepdims)
+    # The mean of a mask's elements is that of all, made larger; so half precision adds in single.
+    kept = _kept(xp, x, where, 0)
+    n = _held(xp, kept, where, axis, keepdims)
+    ans = xp.mean(kept, axis=axis, keepdims=keepdims)
+    return (ans * (count(kept, axis) / n)).astype(ans.dtype)
 
 
 def _mean_vjp(g: Any, x: Any, *, axis: Any = None, keepdims: bool = False, where: Any = None) -> Any:
@@ -142,7 +171,8 @@ def prod_(
     xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None
 ) -> Any:
     """Product over axes."""
-    return xp.prod(x, axis=axis, keepdims=keepdims, **_options(initial=initial, where=where))
+    ans = xp.prod(_kept(xp, x, where, 1), axis=axis, keepdims=keepdims)
+    return ans if initial is None else ans * _like(xp, initial, ans)
 
 
 def _others(x: Any) -> Any:
@@ -208,7 +238,7 @@ def max_(
     where: Any = None,
 ) -> Any:
     """Maximum over axes."""
-    return xp.max(x, axis=axis, keepdims=keepdims, **_options(initial=initial, where=where))
+    return _most(xp.max, xp.maximum, xp, x, axis, keepdims, initial, where)
 
 
 @primitive(name="min")
@@ -222,7 +252,22 @@ def min_(
     where: Any = None,
 ) -> Any:
     """Minimum over axes."""
-    return xp.min(x, axis=axis, keepdims=keepdims, **_options(initial=initial, where=where))
+    return _most(xp.min, xp.minimum, xp, x, axis, keepdims, initial, where)
+
+
+def _most(
+    reduce: Any, larger: Any, xp: Any, x: Any, axis: Any, keepdims: bool, initial: Any, where: Any
+) -> Any:
+    if initial is None:
+        if where is not None:
+            raise ValueError("max, min: where= needs initial=, for where nothing is left")
+        return reduce(x, axis=axis, keepdims=keepdims)
+    x = xp.asarray(x)
+    start = _like(xp, initial, x)
+    if count(x, axis) == 0:
+        ans = xp.sum(x, axis=axis, keepdims=keepdims).astype(x.dtype)
+        return ans + start
+    return larger(reduce(_kept(xp, x, where, initial), axis=axis, keepdims=keepdims), start)
 
 
 def _weights(ans: Any, x: Any, axis: Any, keepdims: bool, where_: Any) -> Any:
@@ -276,7 +321,20 @@ def var_(
     xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False, ddof: float = 0, where: Any = None
 ) -> Any:
     """Variance over axes."""
-    return xp.var(x, axis=axis, ddof=ddof, keepdims=keepdims, **_options(where=where))
+    if where is None:
+        return xp.var(x, axis=axis, ddof=ddof, keepdims=keepdims)
+    return _masked_variance(xp, x, axis, keepdims, ddof, where)
+
+
+def _masked_variance(
+    xp: Any, x: Any, axis: Any, keepdims: bool, ddof: float, mask: Any
+) -> Any:
+    kept = _kept(xp, x, mask, 0)
+    distance = xp.absolute(kept - mean_.op(x, axis=axis, keepdims=True, where=mask))
+    squares = _kept(xp, xp.square(distance), mask, 0)
+    ans = xp.sum(squares, axis=axis, keepdims=keepdims)
+    n = _held(xp, kept, mask, axis, keepdims)
+    return (ans / xp.maximum(n - ddof, 0)).astype(ans.dtype)
 
 
 @primitive(name="std")
@@ -284,7 +342,9 @@ def std_(
     xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False, ddof: float = 0, where: Any = None
 ) -> Any:
     """Standard deviation over axes."""
-    return xp.std(x, axis=axis, ddof=ddof, keepdims=keepdims, **_options(where=where))
+    if where is None:
+        return xp.std(x, axis=axis, ddof=ddof, keepdims=keepdims)
+    return xp.sqrt(_masked_variance(xp, x, axis, keepdims, ddof, where))
 
 
 def _var_derivative(x: Any, axis: Any, ddof: float, where_: Any) -> Any:
@@ -381,7 +441,9 @@ def all_(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
 @primitive(name="count_nonzero")
 def count_nonzero_(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     """How many elements are not 0."""
-    return xp.count_nonzero(x, axis=axis, **({"keepdims": True} if keepdims else {}))
+    if keepdims:
+        return xp.sum(xp.not_equal(x, 0), axis=axis, keepdims=True)
+    return xp.count_nonzero(x, axis=axis)
 
 
 @primitive(name="argsort")
@@ -464,9 +526,9 @@ def max(
     """Maximum over `axis`; elements that tie share g equally, a nan takes all of it."""
     refuse_out("max", out)
     if isinstance(initial, Tensor) and initial.tracked:
-        return maximum(max(a, axis, None, keepdims, -math.inf, where), initial)  # type: ignore[no-any-return]
-    if isinstance(initial, Tensor) and initial.tracked and where is None:
-        return maximum(max_(a, **_options(axis=axis, keepdims=keepdims)), initial)  # type: ignore[no-any-return]
+        # Where no element may be left to reduce, an infinity stands in its place.
+        least = None if where is None and numpy.size(_value(a)) else -math.inf
+        return maximum(max(a, axis, None, keepdims, least, where), initial)  # type: ignore[no-any-return]
     options = _options(axis=axis, keepdims=keepdims, initial=_value(initial), where=_value(where))
     return max_(a, **options)  # type: ignore[no-any-return]
 
@@ -482,9 +544,9 @@ def min(
     """Minimum over `axis`; elements that tie share g equally, a nan takes all of it."""
     refuse_out("min", out)
     if isinstance(initial, Tensor) and initial.tracked:
-        return minimum(min(a, axis, None, keepdims, math.inf, where), initial)  # type: ignore[no-any-return]
-    if isinstance(initial, Tensor) and initial.tracked and where is None:
-        return minimum(min_(a, **_options(axis=axis, keepdims=keepdims)), initial)  # type: ignore[no-any-return]
+        # Where no element may be left to reduce, an infinity stands in its place.
+        least = None if where is None and numpy.size(_value(a)) else math.inf
+        return minimum(min(a, axis, None, keepdims, least, where), initial)  # type: ignore[no-any-return]
     options = _options(axis=axis, keepdims=keepdims, initial=_value(initial), where=_value(where))
     return min_(a, **options)  # type: ignore[no-any-return]
 
