@@ -11,6 +11,7 @@ import numpy
 from backpass.core import tree
 from backpass.core.backends import PYTHON_SCALARS, backend_of, backend_of_type
 from backpass.core.cotangents import Parts, cast, fit_cotangent
+from backpass.core.devices import beside
 from backpass.core.graph import (
     Node,
     Subgraph,
@@ -322,7 +323,8 @@ class Recorded:
             node = live(t) if isinstance(t, Tensor) else None
             tangent = None if node is None else swept.get(node)
             if tangent is None:
-                value = t.value if isinstance(t, Tensor) else numpy.asarray(t)[()]
+                value = t.value if isinstance(t, Tensor) else t
+                value = value if hasattr(value, "dtype") else numpy.asarray(value)[()]
                 tangent = zeros(value) if is_inexact(value) else None
             elif type(tangent) is not Tensor:
                 tangent = tangent.copy()
@@ -363,7 +365,12 @@ def collect(argument: Argument, cotangents: dict[Node, Any], outer: bool = False
         elif t.node.primitive is not None and not t.node.parents:  # type: ignore[union-attr]
             g = t.node.primitive.seen(g)  # type: ignore[union-attr]
             g = g.copy() if type(g) is not Tensor else g
-        elif type(g) is not Tensor:
+        elif type(g) is Tensor:
+            if type(g.value) is not type(t.value):
+                g = beside(g, t.value)
+        else:
+            if type(g) is not type(t.value):
+                g = beside(g, t.value)
             dtype = t.value.dtype
             # A sum of cotangents has native byte order, whatever its parts had.
             g = own(g) if g.dtype is dtype else cast(g, dtype)

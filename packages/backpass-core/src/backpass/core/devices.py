@@ -24,14 +24,15 @@ class _Transfer:
 
     def pullback(self, g: Any, node: Node, wanted: Any) -> Sequence[Any]:
         """Copy the cotangent back."""
-        return (_move(g, self.source),)
+        return (move(g, self.source),)
 
     def pushforward(self, tangents: Sequence[Any], node: Node, on_tensors: bool) -> Any:
         """Copy the tangent along."""
-        return _move(tangents[0], self.target)
+        return move(tangents[0], self.target)
 
 
-def _move(x: Any, target: Backend) -> Any:
+def move(x: Any, target: Backend) -> Any:
+    """Return an array, or a Tensor, on the device of a backend; anything else as it is."""
     value = x.value if isinstance(x, Tensor) else x
     if not isinstance(x, Tensor) and not hasattr(x, "dtype"):
         return x
@@ -47,6 +48,14 @@ def _move(x: Any, target: Backend) -> Any:
         return Tensor(moved)
     transfer = _Transfer(source, target)
     return Tensor(moved, Node(transfer, (node,), None, None, moved.shape, moved.dtype))
+
+
+def beside(x: Any, value: Any) -> Any:
+    """Return an array, or a Tensor, on the device of `value`.
+
+    A NumPy scalar may meet arrays of any device, and its cotangent comes from there.
+    """
+    return move(x, backend_of((value,)))
 
 
 def to_device(values: Any, device: str) -> Any:
@@ -67,4 +76,4 @@ def to_device(values: Any, device: str) -> Any:
     [Tensor([1., 2.])]
     """
     target = backend_on(device)
-    return tree.map(lambda x: _move(x, target), values)
+    return tree.map(lambda x: move(x, target), values)

@@ -331,7 +331,8 @@ class Unary(Primitive):
 
     def build(self) -> Callable[..., Any]:
         """Return `op`: all that the hot path needs is bound to it."""
-        kernels, find, complain, record = self.kernels, self.find, self.complain, self.record
+        kernels, find, run = self.kernels, self.find, self.run
+        complain, record = self.complain, self.record
         save = saver(self.vjps[0] if self.vjps else None)
         plain = self.kind in ("elementwise", "bilinear", "custom")
 
@@ -342,7 +343,7 @@ class Unary(Primitive):
             elif isinstance(x, Tensor):
                 return self._on_weak(x, kwargs)
             else:
-                return self.run((x,), kwargs)
+                return run((x,), kwargs)
             kernel = kernels.get(type(value)) or find((value,))
             try:
                 ans = kernel(value, **kwargs) if kwargs else kernel(value)
@@ -434,7 +435,8 @@ class Binary(Primitive):
 
     def build(self) -> Callable[..., Any]:
         """Return `op`: all that the hot path needs is bound to it."""
-        kernels, find, complain, record = self.kernels, self.find, self.complain, self.record
+        kernels, find, run = self.kernels, self.find, self.run
+        complain, record = self.complain, self.record
         save_x, save_y = map(saver, self.vjps or (None, None))
         recordable = self.kind not in ("zero", "")
 
@@ -463,7 +465,10 @@ class Binary(Primitive):
                 yv = y
                 yn = None
             else:
-                return self.run((x, y), None)
+                # Arrays, as in the rules: with the kernel's answer all is done.
+                kernel = kernels.get(type(x))
+                ans = NotImplemented if kernel is None else kernel(x, y)
+                return run((x, y), None) if ans is NotImplemented else ans
             kernel = kernels.get(type(xv)) or kernels.get(type(yv)) or find((xv, yv))
             try:
                 ans = kernel(xv, yv)
@@ -471,18 +476,22 @@ class Binary(Primitive):
                     ans = self.reference(backend_of((xv, yv)))(xv, yv)
             except Exception as error:
                 complain(error, (xv, yv))
-            if yn is None:
-                if xn is None:
-                    return Tensor(ans)
-                if (
-                    recordable
-                    and xn.parents is not None
-                    and xn.serial > floor[0]
-                    and not pauses[0]
-                ):
-                    # The short way of `record`.
-                    saved = (save_x((ans, xv, yv)), None)
-                    return Tensor(ans, Node(self, (xn, None), saved, None, ans.shape, ans.dtype))
+            if xn is None and yn is None:
+                return Tensor(ans)
+            lowest = floor[0]
+            if (
+                recordable
+                and (xn is None or (xn.parents is not None and xn.serial > lowest))
+                and (yn is None or (yn.parents is not None and yn.serial > lowest))
+                and not pauses[0]
+            ):
+                # The short way of `record`.
+                values = (ans, xv, yv)
+                saved = (
+                    None if xn is None else save_x(values),
+                    None if yn is None else save_y(values),
+                )
+                return Tensor(ans, Node(self, (xn, yn), saved, None, ans.shape, ans.dtype))
             return Tensor(ans, record(x, y, xn, yn, xv, yv, ans))
 
         return op

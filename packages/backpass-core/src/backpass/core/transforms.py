@@ -414,7 +414,8 @@ def jacobian(
         recorded = Recorded(call)
         blocks = []
         for k, output in enumerate(recorded.outputs):
-            value = output.value if isinstance(output, Tensor) else numpy.asarray(output)
+            value = output.value if isinstance(output, Tensor) else output
+            value = value if hasattr(value, "dtype") else numpy.asarray(value)
             if value.dtype.kind == "c" and not holomorphic:
                 raise TypeError(
                     f"{call.name} returned complex numbers: use holomorphic=True, or return their "

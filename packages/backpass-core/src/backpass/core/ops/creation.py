@@ -8,14 +8,17 @@ differentiable.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
 import numpy
 
+from backpass.core.backends import PYTHON_SCALARS, backend_of, backends
+from backpass.core.devices import move
 from backpass.core.operators import operators
 from backpass.core.ops.shaping import astype, copy_, stack
+from backpass.core.primitive import as_tensors
 from backpass.core.tensor import Tensor
 
 
@@ -28,10 +31,23 @@ def holds_tensor(nested: Any) -> bool:
 
 def joined(nested: Any) -> Any:
     """Return nested lists as an array; as a Tensor, with the gradients of those in it, if any is."""
+    return _joined(nested, backend_of(_values(nested)).library)
+
+
+def _values(nested: Any) -> Iterator[Any]:
+    """Yield the values of the Tensors in nested lists: they say where the others go."""
+    for item in nested if type(nested) in (list, tuple) else ():
+        yield from _values(item)
+        if isinstance(item, Tensor):
+            yield item.value
+
+
+def _joined(nested: Any, xp: Any) -> Any:
     if not holds_tensor(nested):
-        return numpy.asarray(nested)
-    parts = [joined(item) if type(item) in (list, tuple) else item for item in nested]
-    return stack([p if hasattr(p, "shape") else numpy.asarray(p) for p in parts])
+        return xp.asarray(nested)
+    parts = [_joined(item, xp) if type(item) in (list, tuple) else item for item in nested]
+    scalars = (*PYTHON_SCALARS, numpy.generic)
+    return stack([xp.asarray(p) if isinstance(p, scalars) else p for p in parts])
 
 
 operators.methods = {"__array__": joined}
@@ -76,9 +92,21 @@ class Creation:
 
     def _adopt(self, a: Any, dtype: Any) -> Tensor:
         if holds_tensor(a):
-            found = a if isinstance(a, Tensor) else joined(a)
+            found = self._placed(a if isinstance(a, Tensor) else joined(a))
             return found if dtype is None or found.dtype == dtype else astype(found, dtype=dtype)
         return Tensor(self._xp.asarray(a, dtype=dtype)[()])
+
+    def _placed(self, a: Tensor) -> Tensor:
+        """Return a Tensor on this library's device; no library copies to the host by itself."""
+        backend = backend_of((a.value,))
+        if backend.library is self._xp:
+            return a
+        if backend.device != "cpu":
+            raise TypeError(
+                f"a Tensor on {backend.device!r} is not copied to another device by itself: "
+                "use backpass.core.to_device(t, 'cpu')"
+            )
+        return move(a, next(b for b in backends() if b.library is self._xp))  # type: ignore[no-any-return]
 
     def zeros(self, shape: Any, dtype: Any = float) -> Tensor:
         """Zeros."""
@@ -96,7 +124,7 @@ class Creation:
         """Make an array of one value; a tracked value keeps its gradient."""
         if isinstance(fill_value, Tensor):
             target = (shape,) if isinstance(shape, int) else tuple(shape)
-            spread = operators.broadcast_to(fill_value, shape=target)
+            spread = operators.broadcast_to(self._placed(fill_value), shape=target)
             return copy_(spread) if dtype is None else astype(spread, dtype=dtype)  # type: ignore[no-any-return]
         return Tensor(self._xp.full(plain(shape), fill_value, dtype))
 
@@ -141,7 +169,7 @@ class Creation:
             made = self._xp.linspace(
                 lo, hi, num, endpoint=endpoint, retstep=retstep, dtype=dtype, axis=axis
             )
-            return (Tensor(made[0]), Tensor(made[1])) if retstep else Tensor(made)
+            return as_tensors(made)
         intervals = num - 1 if endpoint else num
         ndim = max(numpy.ndim(lo), numpy.ndim(hi))
         kind = numpy.result_type(*(getattr(x, "dtype", x) for x in (lo, hi)), 1.0)
