@@ -22,13 +22,13 @@ from backpass.core.graph import (
     pause,
     recording,
 )
-from backpass.core.primitive import WeakTensor
 from backpass.core.tensor import COUNTED, OWNING, Tensor, is_inexact, live
+from backpass.core.values import WeakTensor
 
 Function = Callable[..., Any]
 Argnums = int | Sequence[int]
 
-# ----- what a transformation differentiates -----------------------------------------------------------
+# ----- what a transformation differentiates -----------------------------------------------------
 
 
 class Argument:

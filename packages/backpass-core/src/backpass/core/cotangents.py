@@ -26,7 +26,9 @@ def accumulate(old: Any, new: Any) -> Any:
     """Add two cotangents of one node, out of place: somebody else may hold either of them."""
     if type(old) is Parts:
         pairs = zip(old.items, new.items, strict=True)
-        return Parts([b if a is None else a if b is None else operators.add(a, b) for a, b in pairs])
+        return Parts(
+            [b if a is None else a if b is None else operators.add(a, b) for a, b in pairs]
+        )
     return operators.add(old, new)
 
 

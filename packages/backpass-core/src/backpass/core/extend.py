@@ -1,6 +1,6 @@
 """The door for those who add primitives: `primitive` and the verbs that declare its rules."""
 
-from backpass.core.primitive import primitive
+from backpass.core.arity import primitive
 from backpass.core.rules import (
     bilinear,
     defjvp,

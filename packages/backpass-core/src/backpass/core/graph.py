@@ -126,6 +126,7 @@ def pause(by: int) -> None:
     with _pauses_lock:
         pauses[0] += by
 
+
 #: The serial number at which the last outermost transformation ended.  A node that is no younger may
 #: hang on that one's leaves only, and so be dead without having been walked: `is_dead` finds out.
 floor = [0]

@@ -25,7 +25,7 @@ def stop_gradient(x: Any) -> Any:
     return tree.map(lambda t: Tensor(t.value) if isinstance(t, Tensor) else t, x)
 
 
-class no_grad(contextlib.ContextDecorator):  # noqa: N801 - a verb, as in `with no_grad():`
+class no_grad(contextlib.ContextDecorator):
     """Record nothing in this thread: a context manager, and a decorator.
 
     A transformation that is called inside records for itself.

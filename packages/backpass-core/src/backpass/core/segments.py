@@ -11,10 +11,10 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from backpass.core import tree
+from backpass.core.arity import PICK
 from backpass.core.calls import Call, Recorded, as_tuple, name_of, plain, zeros
 from backpass.core.cotangents import Parts
 from backpass.core.graph import Node, backward, forward, pauses, recording
-from backpass.core.primitive import PICK
 from backpass.core.tensor import Tensor, is_inexact, live
 from backpass.core.transforms import vjp
 
@@ -58,7 +58,7 @@ def _outputs(structure: Any, values: Sequence[Any], node: Node) -> Any:
     return tree.unflatten(structure, hung)
 
 
-# ----- checkpoint ---------------------------------------------------------------------------------------
+# ----- checkpoint -------------------------------------------------------------------------------
 
 
 class _Checkpointed:
@@ -165,7 +165,7 @@ def checkpoint(fun: Function) -> Function:
     return checkpointed
 
 
-# ----- custom_vjp -----------------------------------------------------------------------------------------
+# ----- custom_vjp -------------------------------------------------------------------------------
 
 
 class _CustomCall:
@@ -271,7 +271,7 @@ def _array(x: Any) -> Any:
     return numpy.asarray(x)[()]
 
 
-class custom_vjp:  # noqa: N801 - a decorator
+class custom_vjp:
     """Give a function a reverse-mode rule of its own.
 
     Use `defvjp(fwd, bwd)` to set it: `fwd` takes the function's arguments and returns the output

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
+import types
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -246,7 +247,7 @@ class Tensor:
         return getattr(self.value, "device", "cpu")
 
     @property
-    def T(self) -> Tensor:  # noqa: N802 - NumPy's name
+    def T(self) -> Tensor:
         """The Tensor with its axes reversed."""
         return operators.transpose(self)  # type: ignore[no-any-return]
 
@@ -289,7 +290,7 @@ class Tensor:
             if name == "__cuda_array_interface__":
                 return self.value.__cuda_array_interface__
             raise AttributeError(f"Tensor has no attribute {name!r}")
-        return method.__get__(self)
+        return types.MethodType(method, self)
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *operators.methods]
@@ -297,7 +298,7 @@ class Tensor:
     def __repr__(self) -> str:
         text = repr(self.value)
         inner = text[text.find("(") + 1 : text.rfind(")")] if "(" in text else text
-        if isinstance(self.value, numpy.generic) and self.value.dtype != numpy.float64:
+        if isinstance(self.value, numpy.generic) and self.value.dtype not in _PLAIN_DTYPES:
             inner += f", dtype={self.value.dtype}"
         return f"Tensor({inner})"
 
@@ -472,8 +473,14 @@ class Tensor:
     def __lshift__(self, other: Any) -> Tensor:
         return operators.left_shift(self, other)  # type: ignore[no-any-return]
 
+    def __rlshift__(self, other: Any) -> Tensor:
+        return operators.left_shift(other, self)  # type: ignore[no-any-return]
+
     def __rshift__(self, other: Any) -> Tensor:
         return operators.right_shift(self, other)  # type: ignore[no-any-return]
+
+    def __rrshift__(self, other: Any) -> Tensor:
+        return operators.right_shift(other, self)  # type: ignore[no-any-return]
 
     def __eq__(self, other: object) -> Any:
         return operators.equal(self, other)
@@ -526,7 +533,7 @@ class Tensor:
     # ----- NumPy's protocols ---------------------------------------------------------------------
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        primitive = operators.ufuncs.get(ufunc)
+        primitive = operators.ufuncs.get(ufunc) or operators.ufuncs.get(ufunc.__name__)
         if primitive is None or method != "__call__":
             name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
             raise TypeError(
@@ -547,6 +554,9 @@ class Tensor:
             )
         return function(*args, **kwargs)
 
+
+#: The dtypes that a scalar's digits show; NumPy leaves them out likewise.
+_PLAIN_DTYPES = tuple(numpy.dtype(kind) for kind in (bool, int, float, complex))
 
 _LOSS = (
     "{what} of a tracked Tensor would lose the gradient: use t.value, or stop_gradient(t), "

@@ -35,7 +35,7 @@ from backpass.core.operators import operators
 from backpass.core.ops.shaping import stack
 from backpass.core.tensor import Tensor, add_gradient, give, live
 
-# ----- grad ---------------------------------------------------------------------------------------------------
+# ----- grad -------------------------------------------------------------------------------------
 
 
 def grad(
@@ -44,7 +44,7 @@ def grad(
     *,
     has_aux: bool = False,
     holomorphic: bool = False,
-    use_GPU: bool | None = None,  # noqa: N803 - the name that programs use
+    use_GPU: bool | None = None,
 ) -> Function:
     """Return a function that computes the gradient of `fun`.
 
@@ -110,7 +110,7 @@ def value_and_grad(
     *,
     has_aux: bool = False,
     holomorphic: bool = False,
-    use_GPU: bool | None = None,  # noqa: N803 - the name that programs use
+    use_GPU: bool | None = None,
 ) -> Function:
     """Return a function that computes the output of `fun` and its gradient; see `grad`.
 
@@ -159,7 +159,9 @@ def _gradient(
         if gathers and call.depth == 1:
             leaves = [node for node in strangers if node.tensor is not None]
         outer = call.linked = call.is_outer(strangers)
-        wanted = subgraph.between([*call.targets, *leaves]) if len(strangers) > len(leaves) else None
+        wanted = (
+            subgraph.between([*call.targets, *leaves]) if len(strangers) > len(leaves) else None
+        )
         seed = one_like(out.value)
         cotangents[root] = Tensor(seed) if outer else seed
         backward(subgraph, cotangents, wanted=wanted, free=not outer)
@@ -190,9 +192,7 @@ def _gradient(
     return call, made[0] if isinstance(argnums, int) else tuple(made)
 
 
-def _positions(
-    fun: Function, argnums: Argnums | None, args: tuple[Any, ...]
-) -> Sequence[int]:
+def _positions(fun: Function, argnums: Argnums | None, args: tuple[Any, ...]) -> Sequence[int]:
     """Return the positions of the arguments to be differentiated."""
     if argnums is not None:
         return as_tuple(argnums, len(args), name_of(fun))
@@ -240,7 +240,7 @@ def _check_device(gradients: Sequence[Sequence[Any]], name: str) -> None:
             )
 
 
-# ----- vjp, jvp ----------------------------------------------------------------------------------------------
+# ----- vjp, jvp ---------------------------------------------------------------------------------
 
 
 def vjp(fun: Function, *primals: Any, has_aux: bool = False) -> Any:
@@ -381,7 +381,7 @@ def linearize(fun: Function, *primals: Any, has_aux: bool = False) -> Any:
     return recorded.output(), push
 
 
-# ----- jacobian, hessian and their products ---------------------------------------------------------------------------
+# ----- jacobian, hessian and their products -----------------------------------------------------
 
 
 def jacobian(
@@ -516,4 +516,3 @@ def elementwise_grad(fun: Function, argnums: Argnums = 0) -> Function:
         return operators.sum(out) if hasattr(out, "shape") else out
 
     return grad(total, argnums)
-

@@ -11,122 +11,36 @@ Examples
 array([1., 1.])
 """
 
-import numpy as _numpy
-from numpy import (
-    bool,
-    bool_,
-    complex128,
-    complex64,
-    complexfloating,
-    dtype,
-    e,
-    errstate,
-    euler_gamma,
-    finfo,
-    float16,
-    float32,
-    float64,
-    floating,
-    iinfo,
-    inexact,
-    inf,
-    int16,
-    int32,
-    int64,
-    int8,
-    integer,
-    intp,
-    issubdtype,
-    nan,
-    ndarray,
-    newaxis,
-    number,
-    pi,
-    promote_types,
-    uint16,
-    uint32,
-    uint64,
-    uint8,
-    unsignedinteger,
-)
-
 import backpass.core
-from numpy import (
-    bool,
-    bool_,
-    complex128,
-    complex64,
-    complexfloating,
-    dtype,
-    e,
-    errstate,
-    euler_gamma,
-    finfo,
-    float16,
-    float32,
-    float64,
-    floating,
-    iinfo,
-    inexact,
-    inf,
-    int16,
-    int32,
-    int64,
-    int8,
-    integer,
-    intp,
-    issubdtype,
-    nan,
-    ndarray,
-    newaxis,
-    number,
-    pi,
-    promote_types,
-    uint16,
-    uint32,
-    uint64,
-    uint8,
-    unsignedinteger,
-)
-
-from backpass.numpy import random
+import numpy as _numpy
 from backpass.core.ops.composites import (
     clip,
+)
+from backpass.core.ops.composites import (
     where_ as where,
 )
 from backpass.core.ops.creation import Creation as _Creation
 from backpass.core.ops.elementwise import (
     absolute,
-    absolute as abs,
     add,
     angle,
     arccos,
-    arccos as acos,
     arccosh,
-    arccosh as acosh,
     arcsin,
-    arcsin as asin,
     arcsinh,
-    arcsinh as asinh,
     arctan,
-    arctan as atan,
     arctan2,
-    arctan2 as atan2,
     arctanh,
-    arctanh as atanh,
     bitwise_and,
     bitwise_or,
     bitwise_xor,
     cbrt,
     ceil,
     conj,
-    conj as conjugate,
     cos,
     cosh,
     deg2rad,
-    deg2rad as radians,
     divide,
-    divide as true_divide,
     equal,
     exp,
     exp2,
@@ -143,19 +57,16 @@ from backpass.core.ops.elementwise import (
     hypot,
     imag,
     invert,
-    invert as bitwise_invert,
-    invert as bitwise_not,
     isfinite,
     isinf,
     isnan,
     left_shift,
-    left_shift as bitwise_left_shift,
     less,
     less_equal,
     log,
-    log10,
     log1p,
     log2,
+    log10,
     logaddexp,
     logaddexp2,
     logical_and,
@@ -169,15 +80,11 @@ from backpass.core.ops.elementwise import (
     not_equal,
     positive,
     power,
-    power as pow,
     rad2deg,
-    rad2deg as degrees,
     real,
     reciprocal,
     remainder,
-    remainder as mod,
     right_shift,
-    right_shift as bitwise_right_shift,
     rint,
     sign,
     signbit,
@@ -190,6 +97,60 @@ from backpass.core.ops.elementwise import (
     tan,
     tanh,
     trunc,
+)
+from backpass.core.ops.elementwise import (
+    absolute as abs,
+)
+from backpass.core.ops.elementwise import (
+    arccos as acos,
+)
+from backpass.core.ops.elementwise import (
+    arccosh as acosh,
+)
+from backpass.core.ops.elementwise import (
+    arcsin as asin,
+)
+from backpass.core.ops.elementwise import (
+    arcsinh as asinh,
+)
+from backpass.core.ops.elementwise import (
+    arctan as atan,
+)
+from backpass.core.ops.elementwise import (
+    arctan2 as atan2,
+)
+from backpass.core.ops.elementwise import (
+    arctanh as atanh,
+)
+from backpass.core.ops.elementwise import (
+    conj as conjugate,
+)
+from backpass.core.ops.elementwise import (
+    deg2rad as radians,
+)
+from backpass.core.ops.elementwise import (
+    divide as true_divide,
+)
+from backpass.core.ops.elementwise import (
+    invert as bitwise_invert,
+)
+from backpass.core.ops.elementwise import (
+    invert as bitwise_not,
+)
+from backpass.core.ops.elementwise import (
+    left_shift as bitwise_left_shift,
+)
+from backpass.core.ops.elementwise import (
+    power as pow,
+)
+from backpass.core.ops.elementwise import (
+    rad2deg as degrees,
+)
+from backpass.core.ops.elementwise import (
+    remainder as mod,
+)
+from backpass.core.ops.elementwise import (
+    right_shift as bitwise_right_shift,
 )
 from backpass.core.ops.linear import (
     dot,
@@ -242,21 +203,17 @@ from backpass.core.ops.rounding import (
 from backpass.core.ops.shaping import (
     append,
     array_split,
-    astype_ as astype,
     atleast_1d,
     atleast_2d,
     atleast_3d,
-    broadcast_to_ as broadcast_to,
     column_stack,
     concatenate,
-    concatenate as concat,
     copy,
     diag,
     diagonal,
     dsplit,
     dstack,
     expand_dims,
-    flip_ as flip,
     fliplr,
     flipud,
     hsplit,
@@ -266,8 +223,6 @@ from backpass.core.ops.shaping import (
     permute_dims,
     ravel,
     repeat,
-    reshape_ as reshape,
-    roll_ as roll,
     rollaxis,
     rot90,
     split,
@@ -282,6 +237,62 @@ from backpass.core.ops.shaping import (
     unstack,
     vsplit,
     vstack,
+)
+from backpass.core.ops.shaping import (
+    astype_ as astype,
+)
+from backpass.core.ops.shaping import (
+    broadcast_to_ as broadcast_to,
+)
+from backpass.core.ops.shaping import (
+    concatenate as concat,
+)
+from backpass.core.ops.shaping import (
+    flip_ as flip,
+)
+from backpass.core.ops.shaping import (
+    reshape_ as reshape,
+)
+from backpass.core.ops.shaping import (
+    roll_ as roll,
+)
+from backpass.numpy import random
+from numpy import (
+    bool,
+    bool_,
+    complex64,
+    complex128,
+    complexfloating,
+    dtype,
+    e,
+    errstate,
+    euler_gamma,
+    finfo,
+    float16,
+    float32,
+    float64,
+    floating,
+    iinfo,
+    inexact,
+    inf,
+    int8,
+    int16,
+    int32,
+    int64,
+    integer,
+    intp,
+    issubdtype,
+    nan,
+    ndarray,
+    newaxis,
+    number,
+    pi,
+    promote_types,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+    unsignedinteger,
 )
 
 _made = _Creation(_numpy)
@@ -357,8 +368,8 @@ __all__ = [
     "ceil",
     "clip",
     "column_stack",
-    "complex128",
     "complex64",
+    "complex128",
     "complexfloating",
     "concat",
     "concatenate",
@@ -419,10 +430,10 @@ __all__ = [
     "inexact",
     "inf",
     "inner",
+    "int8",
     "int16",
     "int32",
     "int64",
-    "int8",
     "integer",
     "intp",
     "invert",
@@ -440,9 +451,9 @@ __all__ = [
     "less_equal",
     "linspace",
     "log",
-    "log10",
     "log1p",
     "log2",
+    "log10",
     "logaddexp",
     "logaddexp2",
     "logical_and",
@@ -522,10 +533,10 @@ __all__ = [
     "triu",
     "true_divide",
     "trunc",
+    "uint8",
     "uint16",
     "uint32",
     "uint64",
-    "uint8",
     "unsignedinteger",
     "unstack",
     "var",

@@ -11,7 +11,6 @@ Examples
 """
 
 import numpy as _numpy
-
 from backpass.core.ops.sampling import Generator
 from backpass.core.ops.sampling import Sampling as _Sampling
 

@@ -20,6 +20,7 @@ from backpass.core.ops import (
     reductions,
     rounding,
     shaping,
+    special,
 )
 
 _ELEMENTWISE = """
@@ -84,7 +85,7 @@ FUNCTIONS |= {
     "isscalar ndim nonzero result_type shape size".split()
 }
 
-# ----- what a Tensor does by itself --------------------------------------------------------------------
+# ----- what a Tensor does by itself -------------------------------------------------------------
 
 
 def _reshape(t: Any, *shape: Any, order: str = "C", copy: bool | None = None) -> Any:
@@ -120,5 +121,8 @@ operators.ufuncs = {
     for name, function in FUNCTIONS.items()
     if isinstance(getattr(numpy, name, None), numpy.ufunc)
 }
+operators.ufuncs[numpy.divmod] = composites.divmod
+# SciPy's go by name: its modules are imported when a function first needs them.
+operators.ufuncs |= {"erf": special.erf, "erfc": special.erfc, "expit": elementwise.expit}
 
 __all__ = ["FUNCTIONS", "creation"]

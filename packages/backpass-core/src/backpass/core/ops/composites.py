@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from backpass.core.ops.elementwise import maximum, minimum, where
+from backpass.core.ops.elementwise import (
+    floor_divide,
+    maximum,
+    minimum,
+    remainder,
+    where,
+)
 from backpass.core.ops.questions import nonzero
-from backpass.core.primitive import as_tensors
 from backpass.core.tensor import Tensor
+from backpass.core.values import as_tensors
 
 
 def clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, **bounds: Any) -> Tensor:
@@ -23,6 +29,11 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, **bounds
     made = a if low is None else maximum(a, low)
     made = made if high is None else minimum(made, high)
     return as_tensors(made)  # type: ignore[no-any-return]
+
+
+def divmod(x: Any, y: Any, /) -> tuple[Tensor, Tensor]:
+    """floor_divide(x, y) and remainder(x, y)."""
+    return floor_divide(x, y), remainder(x, y)
 
 
 def where_(condition: Any, x: Any = None, y: Any = None, /) -> Any:

@@ -18,8 +18,8 @@ from backpass.core.backends import PYTHON_SCALARS, backend_of, backends
 from backpass.core.devices import move
 from backpass.core.operators import operators
 from backpass.core.ops.shaping import astype, copy_, stack
-from backpass.core.primitive import as_tensors
 from backpass.core.tensor import Tensor
+from backpass.core.values import as_tensors
 
 
 def holds_tensor(nested: Any) -> bool:
@@ -206,7 +206,7 @@ class Creation:
         made = operators.power(base, self.linspace(start, stop, num, endpoint, axis=axis))
         return made if dtype is None else astype(made, dtype=dtype)  # type: ignore[no-any-return]
 
-    def eye(self, N: int, M: int | None = None, k: int = 0, dtype: Any = float) -> Tensor:  # noqa: N803
+    def eye(self, N: int, M: int | None = None, k: int = 0, dtype: Any = float) -> Tensor:
         """Ones on a diagonal, zeros elsewhere."""
         return Tensor(self._xp.eye(N, M, k, dtype))
 
@@ -214,7 +214,7 @@ class Creation:
         """The identity matrix."""
         return Tensor(self._xp.identity(n, dtype))
 
-    def tri(self, N: int, M: int | None = None, k: int = 0, dtype: Any = float) -> Tensor:  # noqa: N803
+    def tri(self, N: int, M: int | None = None, k: int = 0, dtype: Any = float) -> Tensor:
         """Ones on and below a diagonal, zeros elsewhere."""
         return Tensor(self._xp.tri(N, M, k, dtype))
 

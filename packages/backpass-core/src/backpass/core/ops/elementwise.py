@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from backpass.core.arity import binary, primitive, unary
 from backpass.core.operators import operators
-from backpass.core.primitive import binary, primitive, unary
 from backpass.core.rules import defjvp, defvjp, elementwise, linear, nondifferentiable
+from backpass.core.values import WeakTensor
 
-# ----- helpers of the rules ------------------------------------------------------------------------
+# ----- helpers of the rules ---------------------------------------------------------------------
 
 
 def is_complex(x: Any) -> bool:
@@ -23,7 +24,7 @@ def is_complex(x: Any) -> bool:
     return isinstance(x, complex) if dtype is None else dtype.kind == "c"
 
 
-# ----- no derivative, or none but 0 ---------------------------------------------------------------
+# ----- no derivative, or none but 0 -------------------------------------------------------------
 
 sign = unary("sign", "Sign of each element; its derivative is 0.")
 floor = unary("floor", "Largest integer not above each element; its derivative is 0.")
@@ -64,18 +65,18 @@ nondifferentiable(logical_not, logical_and, logical_or, logical_xor, invert, flo
 nondifferentiable(equal, not_equal, less, less_equal, greater, greater_equal)
 nondifferentiable(bitwise_and, bitwise_or, bitwise_xor, left_shift, right_shift)
 
-# ----- the strong zero ----------------------------------------------------------------------------
+# ----- the strong zero --------------------------------------------------------------------------
 
 
 @primitive
 def zero_multiply(xp: Any, x: Any, y: Any) -> Any:
-    """x * y, and 0 where x is exactly 0, even if y is infinite or nan."""
+    """X * y, and 0 where x is exactly 0, even if y is infinite or nan."""
     return xp.where(xp.equal(x, 0), xp.zeros((), xp.result_type(x, y)), x * y)[()]
 
 
 @primitive
 def zero_product(xp: Any, x: Any, y: Any) -> Any:
-    """x * y, and 0 where either is exactly 0: the product of two cotangents, or two tangents."""
+    """X * y, and 0 where either is exactly 0: the product of two cotangents, or two tangents."""
     nothing = xp.logical_or(xp.equal(x, 0), xp.equal(y, 0))
     return xp.where(nothing, xp.zeros((), xp.result_type(x, y)), x * y)[()]
 
@@ -87,7 +88,7 @@ defvjp(zero_product, lambda g, y: zero_product.op(g, y), lambda g, x: zero_produ
 defjvp(zero_product, lambda t, y: zero_product.op(t, y), lambda t, x: zero_product.op(x, t))
 operators.zero_multiply = zero_multiply.op
 
-# ----- choosing: linear in what is chosen from ------------------------------------------------------
+# ----- choosing: linear in what is chosen from --------------------------------------------------
 
 
 @primitive
@@ -98,7 +99,7 @@ def where(xp: Any, c: Any, x: Any, y: Any) -> Any:
 
 linear(where, None, lambda g, c: where.op(c, g, 0.0), lambda g, c: where.op(c, 0.0, g))
 
-# ----- arithmetic -----------------------------------------------------------------------------------
+# ----- arithmetic -------------------------------------------------------------------------------
 
 positive = unary("positive", "+x; its derivative is 1.")
 negative = unary("negative", "-x; its derivative is -1.")
@@ -167,7 +168,8 @@ elementwise(fabs, lambda x: sign.op(x))
 
 def pow_(x: Any, y: Any) -> Any:
     """x**y as the operator computes it: small constant powers go the short way, as in NumPy."""
-    if type(y) is int or type(y) is float:
+    # A weak x stays so through `power` alone.
+    if (type(y) is int or type(y) is float) and type(x) is not WeakTensor:
         short = _SHORT_POWERS.get(y)
         if short is not None and getattr(x.dtype, "kind", "") in "fc":
             return short.op(x)
@@ -176,7 +178,7 @@ def pow_(x: Any, y: Any) -> Any:
 
 _SHORT_POWERS = {2: square, 0.5: sqrt, 1: positive, -1: reciprocal}
 
-# ----- exponentials and logarithms ------------------------------------------------------------------
+# ----- exponentials and logarithms --------------------------------------------------------------
 
 exp = unary("exp", "Exponential; its derivative is exp(x).")
 exp2 = unary("exp2", "2**x; its derivative is log(2) * 2**x.")
@@ -213,7 +215,7 @@ elementwise(
     lambda x, y: _share(y, x, math.log(2)),
 )
 
-# ----- circular and hyperbolic functions --------------------------------------------------------------
+# ----- circular and hyperbolic functions --------------------------------------------------------
 
 sin = unary("sin", "Sine; its derivative is cos(x).")
 cos = unary("cos", "Cosine; its derivative is -sin(x).")
@@ -288,7 +290,7 @@ sinc = unary("sinc", "sin(pi x) / (pi x), 1 at 0; its derivative is continuous, 
 elementwise(sinc, lambda x: sinc_derivative.op(x, order=1))
 elementwise(sinc_derivative, lambda x, *, order: sinc_derivative.op(x, order=order + 1))
 
-# ----- the larger and the smaller: ties share equally ---------------------------------------------------
+# ----- the larger and the smaller: ties share equally -------------------------------------------
 
 maximum = binary("maximum", "The larger of x and y; a tie shares the gradient equally.")
 minimum = binary("minimum", "The smaller of x and y; a tie shares the gradient equally.")
@@ -322,7 +324,7 @@ elementwise(minimum, lambda x, y: _smaller(x, y), lambda x, y: _smaller(y, x))
 elementwise(fmax, lambda x, y: _larger_number(x, y), lambda x, y: _larger_number(y, x))
 elementwise(fmin, lambda x, y: _smaller_number(x, y), lambda x, y: _smaller_number(y, x))
 
-# ----- the operators ------------------------------------------------------------------------------------
+# ----- the operators ----------------------------------------------------------------------------
 
 for _name in (
     "add subtract multiply divide floor_divide remainder negative positive absolute invert "

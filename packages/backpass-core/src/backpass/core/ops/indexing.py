@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy
 
+from backpass.core.arity import Nary, Unary, primitive
 from backpass.core.backends import backend_of
 from backpass.core.graph import FREED, Node, pauses, recording
 from backpass.core.operators import operators
-from backpass.core.primitive import Nary, Unary, primitive
 from backpass.core.rules import linear
 from backpass.core.tensor import Tensor, exclusive, is_inexact, is_permanent_leaf, live
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy
 
+from backpass.core.arity import binary, primitive
 from backpass.core.operators import operators
 from backpass.core.ops.elementwise import conj, multiply
 from backpass.core.ops.reductions import refuse_out
@@ -20,11 +21,10 @@ from backpass.core.ops.shaping import (
     reshape,
     transpose_,
 )
-from backpass.core.primitive import binary, primitive
 from backpass.core.rules import bilinear, defjvp, defvjp
 from backpass.core.tensor import Tensor
 
-# ----- matmul and dot -------------------------------------------------------------------------------
+# ----- matmul and dot ---------------------------------------------------------------------------
 
 matmul = binary(
     "matmul", "Matrix product, over stacks of matrices; the derivatives are g @ y.T and x.T @ g."
@@ -138,7 +138,7 @@ def kron(a: Any, b: Any) -> Tensor:
     return reshape(multiply(left, right), shape=tuple(p * q for p, q in zip(sa, sb)))  # type: ignore[no-any-return]
 
 
-# ----- einsum ---------------------------------------------------------------------------------------------
+# ----- einsum -----------------------------------------------------------------------------------
 
 
 @primitive(name="einsum")

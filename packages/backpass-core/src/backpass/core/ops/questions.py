@@ -8,8 +8,8 @@ import numpy
 
 from backpass.core.ops.creation import joined
 from backpass.core.ops.elementwise import equal
-from backpass.core.primitive import WeakTensor
 from backpass.core.tensor import Tensor
+from backpass.core.values import WeakTensor
 
 
 def _plain(x: Any) -> Any:

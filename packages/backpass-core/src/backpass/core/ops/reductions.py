@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy
 
+from backpass.core.arity import primitive
 from backpass.core.operators import operators
 from backpass.core.ops.elementwise import (
     conj,
@@ -30,11 +31,11 @@ from backpass.core.ops.shaping import (
     flip,
     reshape,
 )
-from backpass.core.primitive import as_tensors, primitive
 from backpass.core.rules import defjvp, defvjp, linear, nondifferentiable
 from backpass.core.tensor import Tensor
+from backpass.core.values import as_tensors
 
-# ----- helpers of the rules ------------------------------------------------------------------------
+# ----- helpers of the rules ---------------------------------------------------------------------
 
 
 def normal_axes(axis: Any, ndim: int) -> tuple[int, ...]:
@@ -104,7 +105,7 @@ def _held(xp: Any, x: Any, mask: Any, axis: Any, keepdims: bool) -> Any:
     return xp.sum(mask, axis=axis, keepdims=keepdims)
 
 
-# ----- sum and mean -------------------------------------------------------------------------------------
+# ----- sum and mean -----------------------------------------------------------------------------
 
 
 @primitive(name="sum")
@@ -163,7 +164,7 @@ def _cumsum_vjp(g: Any, x: Any, *, axis: Any = None) -> Any:
 
 linear(cumsum_, _cumsum_vjp)
 
-# ----- products: the derivative is the product of the others, zeros or not --------------------------------
+# ----- products: the derivative is the product of the others, zeros or not ----------------------
 
 
 @primitive(name="prod")
@@ -224,7 +225,7 @@ def _prod_jvp(
 defvjp(prod_, _prod_vjp)
 defjvp(prod_, _prod_jvp)
 
-# ----- extremes: ties share equally, a nan takes all --------------------------------------------------------
+# ----- extremes: ties share equally, a nan takes all --------------------------------------------
 
 
 @primitive(name="max")
@@ -313,7 +314,7 @@ for _extreme in (max_, min_):
     defvjp(_extreme, _extreme_vjp)
     defjvp(_extreme, _extreme_jvp)
 
-# ----- variance and standard deviation -------------------------------------------------------------------------
+# ----- variance and standard deviation ----------------------------------------------------------
 
 
 @primitive(name="var")
@@ -411,7 +412,7 @@ defjvp(var_, _var_jvp)
 defvjp(std_, _std_vjp)
 defjvp(std_, _std_jvp)
 
-# ----- no derivative -----------------------------------------------------------------------------------------------
+# ----- no derivative ----------------------------------------------------------------------------
 
 
 @primitive(name="argmax")
@@ -454,7 +455,7 @@ def argsort_(xp: Any, x: Any, *, axis: Any = -1, kind: Any = None) -> Any:
 
 nondifferentiable(argmax_, argmin_, any_, all_, count_nonzero_, argsort_)
 
-# ----- the functions, with NumPy's signatures ---------------------------------------------------------------------
+# ----- the functions, with NumPy's signatures ---------------------------------------------------
 
 
 def sum(

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy
 
+from backpass.core.arity import primitive
 from backpass.core.backends import backend_of
 from backpass.core.operators import operators
 from backpass.core.ops.elementwise import where
 from backpass.core.ops.indexing import getitem, scatter
-from backpass.core.primitive import primitive
 from backpass.core.rules import linear
 from backpass.core.tensor import Tensor
 
-# ----- primitives ---------------------------------------------------------------------------------
+# ----- primitives -------------------------------------------------------------------------------
 
 
 @primitive(name="reshape")
@@ -116,7 +116,7 @@ def concatenate_arrays(xs: Sequence[Any], axis: Any = 0) -> Any:
     return concatenate_.op(*xs, axis=axis)
 
 
-# ----- the functions, with NumPy's signatures ---------------------------------------------------------
+# ----- the functions, with NumPy's signatures ---------------------------------------------------
 
 
 def _shape(*shape: Any) -> Any:
@@ -339,7 +339,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Tenso
     cuts = [0, *ends, length]
     return [
         getitem(ary, index=(*before, slice(a, b)))
-        for a, b in zip(cuts[:-1], [*ends, None])  # noqa: RUF007 - the last piece is open
+        for a, b in zip(cuts[:-1], [*ends, None])
     ]
 
 
@@ -401,9 +401,9 @@ def rot90(m: Any, k: int = 1, axes: Sequence[int] = (0, 1)) -> Tensor:
     return flip(swapaxes(m, first, second), axis=second)  # type: ignore[no-any-return]
 
 
-def tile(A: Any, reps: Any) -> Tensor:  # noqa: N803 - NumPy's name
+def tile(A: Any, reps: Any) -> Tensor:
     """Repeat the whole array along axes; g is summed over the copies."""
-    A = as_operand(A)  # noqa: N806
+    A = as_operand(A)
     counts = (reps,) if isinstance(reps, int) else tuple(int(r) for r in reps)
     ndim = builtins.max(len(counts), A.ndim)
     counts = (1,) * (ndim - len(counts)) + counts

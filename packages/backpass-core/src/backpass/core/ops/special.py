@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy
 
+from backpass.core.arity import primitive, unary
 from backpass.core.ops.elementwise import equal, exp, logical_and, multiply, where
-from backpass.core.ops.reductions import expand, max_, sum_
-from backpass.core.primitive import primitive, unary
+from backpass.core.ops.reductions import expand, sum_
 from backpass.core.rules import defjvp, defvjp, elementwise
 from backpass.core.tensor import Tensor
 
-# ----- the error function -----------------------------------------------------------------------------
+# ----- the error function -----------------------------------------------------------------------
 
 erf = unary(
     "erf", "Error function; its derivative is 2 / sqrt(pi) * exp(-x**2).", module="scipy.special"
@@ -24,7 +24,7 @@ erfc = unary(
 elementwise(erf, lambda x: 2 / math.sqrt(math.pi) * exp.op(-x * x))
 elementwise(erfc, lambda x: -2 / math.sqrt(math.pi) * exp.op(-x * x))
 
-# ----- logsumexp and softmax ----------------------------------------------------------------------------
+# ----- logsumexp and softmax --------------------------------------------------------------------
 
 
 @primitive(name="logsumexp")
@@ -71,7 +71,7 @@ def softmax_(xp: Any, x: Any, *, axis: Any = None) -> Any:
 
 @primitive(name="log_softmax")
 def log_softmax_(xp: Any, x: Any, *, axis: Any = None) -> Any:
-    """x - logsumexp(x), without overflow."""
+    """X - logsumexp(x), without overflow."""
     shifted = x - xp.max(x, axis=axis, keepdims=True)
     return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
 
@@ -94,7 +94,7 @@ defjvp(softmax_, lambda t, ans, *, axis=None: _softmax_vjp(t, ans, axis=axis))
 defvjp(log_softmax_, _log_softmax_vjp)
 defjvp(log_softmax_, _log_softmax_jvp)
 
-# ----- the functions, with SciPy's signatures -------------------------------------------------------------
+# ----- the functions, with SciPy's signatures ---------------------------------------------------
 
 
 def logsumexp(
@@ -122,5 +122,5 @@ def softmax(x: Any, axis: Any = None) -> Tensor:
 
 
 def log_softmax(x: Any, axis: Any = None) -> Tensor:
-    """x - logsumexp(x) over `axis`; g - exp(ans) * sum(g) flows back."""
+    """X - logsumexp(x) over `axis`; g - exp(ans) * sum(g) flows back."""
     return log_softmax_(x, axis=axis)  # type: ignore[no-any-return]

@@ -1,0 +1,559 @@
+"""Primitives by the number of their operands: the hot path, written out for one and for two.
+
+`Unary` takes keywords, `Binary` takes none, and `Nary` takes any number of operands, keywords and
+outputs, a little more slowly.  `build` makes `op` anew whenever a rule is declared, as a closure
+over all that the path needs.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Sequence
+from operator import itemgetter
+from typing import Any, overload
+
+from backpass.core.backends import PYTHON_SCALARS, backend_of
+from backpass.core.cotangents import Parts
+from backpass.core.graph import FREED, Node, floor, pauses, recording
+from backpass.core.operators import operators
+from backpass.core.primitive import Primitive, Rule
+from backpass.core.tensor import Tensor, live
+from backpass.core.values import (
+    ShapeOnly,
+    WeakTensor,
+    as_tensors,
+    hung,
+    weak_value,
+    zeros_beside,
+)
+
+#: What Python computes with its own floats, by operators: the result is as weak as they are.
+WEAK_ARITHMETIC = frozenset(
+    "add subtract multiply divide power negative positive floor_divide remainder absolute".split()
+)
+
+
+class Unary(Primitive):
+    """A primitive of one operand and one output; what is not an array comes by keyword."""
+
+    def __init__(self, name: str, function: Callable[..., Any] | None = None, **options: Any):
+        super().__init__(name, function, **{"parameters": ("x",), **options})
+
+    def __call__(self, x: Any, **kwargs: Any) -> Any:
+        """Apply the primitive; the result is a Tensor."""
+        if kwargs:
+            self.check_keywords(kwargs)
+        ans = self.op(x, **kwargs)
+        return ans if type(ans) is Tensor else as_tensors(ans)
+
+    def build(self) -> Callable[..., Any]:
+        """Return `op`: all that the hot path needs is bound to it."""
+        kernels, find, run = self.kernels, self.find, self.run
+        complain, record = self.complain, self.record
+        save = saver(self.vjps[0] if self.vjps else None)
+        plain = self.kind in ("elementwise", "bilinear", "custom")
+
+        def op(x: Any, **kwargs: Any) -> Any:
+            """Apply the primitive: an array gives an array, a Tensor a Tensor."""
+            if type(x) is Tensor:
+                value = x.value
+            elif isinstance(x, Tensor):
+                return self._on_weak(x, kwargs)
+            else:
+                return run((x,), kwargs)
+            kernel = kernels.get(type(value)) or find((value,))
+            try:
+                ans = kernel(value, **kwargs) if kwargs else kernel(value)
+                if ans is NotImplemented:
+                    ans = self.reference(backend_of((value,)))(value, **kwargs)
+            except Exception as error:
+                complain(error, (value,))
+            node = x.node
+            if node is None:
+                return Tensor(ans)
+            if (
+                plain
+                and node.parents is not None
+                and node.serial > floor[0]
+                and not kwargs
+                and not pauses[0]
+            ):
+                # The short way of `record`.
+                saved = save((ans, value))
+                return Tensor(ans, Node(self, (node,), saved, None, ans.shape, ans.dtype))
+            return Tensor(ans, record(x, node, value, ans, kwargs))
+
+        return op
+
+    def record(self, x: Tensor, node: Node | None, value: Any, ans: Any, kwargs: Any) -> Any:
+        """Return the node of this call; `None` if it is not to be recorded."""
+        if node.parents is None or node.serial <= floor[0]:  # type: ignore[union-attr]
+            node = live(x)
+        if node is None or self.kind == "zero" or (pauses[0] and recording.paused):
+            return None
+        if node is FREED:
+            return FREED
+        if not self.kind:
+            self.check_rule()
+        dtype = ans.dtype
+        if dtype.kind not in "fc":
+            return None
+        # Linear rules read no values: the operand's node tells its shape and dtype.
+        saved = saver(self.vjps[0])((ans, node if self.kind == "linear" else value))
+        return Node(self, (node,), saved, kwargs or None, ans.shape, dtype)
+
+    def _on_weak(self, x: Tensor, kwargs: Any) -> Tensor:
+        """Apply the primitive to a Python float that is being differentiated."""
+        value = weak_value(x)
+        ans = self.run((value,), kwargs)
+        node = None if x.node is None else self.record(x, x.node, value, ans, kwargs)
+        return (WeakTensor if self.name in WEAK_ARITHMETIC else Tensor)(ans, node)
+
+    def pullback(self, g: Any, node: Node, wanted: Collection[Node] | None) -> Sequence[Any]:
+        """Carry the cotangent of the output to the input."""
+        pulls = self.pulls.get(type(g))
+        if pulls is not None and node.kwargs is None:
+            # The short way: arrays, and no keywords.
+            gx = pulls[0](g, *node.saved)  # type: ignore[misc]
+            if gx is not NotImplemented:
+                return (gx,)
+        rule = self.vjps[0]
+        if rule is None:
+            return (None,)
+        saved, kwargs = node.saved, node.kwargs
+        if type(g) is Tensor:
+            return (rule.run(g, wrap(node, rule.positions, saved), kwargs),)
+        pull = (pulls or self.pull_of(type(g)))[0]
+        gx = NotImplemented if pull is rule.call else pull(g, *saved, **(kwargs or {}))  # type: ignore[misc]
+        return (rule.run(g, saved, kwargs) if gx is NotImplemented else gx,)
+
+    def pushforward(self, tangents: Sequence[Any], node: Node, on_tensors: bool) -> Any:
+        """Carry the tangent of the input to the output."""
+        if self.kind == "linear":
+            kwargs = node.kwargs or {}
+            return self.op(
+                tangents[0], **{k: 0 if k in self.affine else v for k, v in kwargs.items()}
+            )
+        rule = self.forward_rule(0)
+        saved = wrap(node, rule.positions, node.saved) if on_tensors else node.saved
+        return rule.run(tangents[0], saved, node.kwargs)
+
+
+class Binary(Primitive):
+    """A primitive of two operands and one output, without keywords."""
+
+    def __init__(self, name: str, function: Callable[..., Any] | None = None, **options: Any):
+        super().__init__(name, function, **{"parameters": ("x", "y"), **options})
+
+    def __call__(self, x: Any, y: Any, **kwargs: Any) -> Any:
+        """Apply the primitive; the result is a Tensor."""
+        if kwargs:
+            self.check_keywords(kwargs)
+        ans = self.op(x, y)
+        return ans if type(ans) is Tensor else as_tensors(ans)
+
+    def build(self) -> Callable[..., Any]:
+        """Return `op`: all that the hot path needs is bound to it."""
+        kernels, find, run = self.kernels, self.find, self.run
+        complain, record = self.complain, self.record
+        save_x, save_y = map(saver, self.vjps or (None, None))
+        recordable = self.kind not in ("zero", "")
+
+        def op(x: Any, y: Any) -> Any:
+            """Apply the primitive: arrays give an array, a Tensor among them a Tensor."""
+            if type(x) is Tensor:
+                xv = x.value
+                xn = x.node
+            elif isinstance(x, Tensor):
+                if type(y) is not Tensor:
+                    return self._on_weak(x, y)
+                xv = weak_value(x)
+                xn = x.node
+            elif type(x) is list or type(x) is tuple:
+                return self.on_sequences(x, y)
+            else:
+                xv = x
+                xn = None
+            if type(y) is Tensor:
+                yv = y.value
+                yn = y.node
+            elif isinstance(y, Tensor):
+                if type(x) is not Tensor:
+                    return self._on_weak(x, y)
+                yv = weak_value(y)
+                yn = y.node
+            elif type(y) is list or type(y) is tuple:
+                return self.on_sequences(x, y)
+            elif type(x) is Tensor:
+                yv = y
+                yn = None
+            else:
+                # Arrays, as in the rules: with the kernel's answer all is done.
+                kernel = kernels.get(type(x))
+                ans = NotImplemented if kernel is None else kernel(x, y)
+                return run((x, y), None) if ans is NotImplemented else ans
+            kernel = kernels.get(type(xv)) or kernels.get(type(yv)) or find((xv, yv))
+            try:
+                ans = kernel(xv, yv)
+                if ans is NotImplemented:
+                    ans = self.reference(backend_of((xv, yv)))(xv, yv)
+            except Exception as error:
+                complain(error, (xv, yv))
+            if xn is None and yn is None:
+                return Tensor(ans)
+            lowest = floor[0]
+            if (
+                recordable
+                and (xn is None or (xn.parents is not None and xn.serial > lowest))
+                and (yn is None or (yn.parents is not None and yn.serial > lowest))
+                and not pauses[0]
+            ):
+                # The short way of `record`.
+                values = (ans, xv, yv)
+                saved = (
+                    None if xn is None else save_x(values),
+                    None if yn is None else save_y(values),
+                )
+                return Tensor(ans, Node(self, (xn, yn), saved, None, ans.shape, ans.dtype))
+            return Tensor(ans, record(x, y, xn, yn, xv, yv, ans))
+
+        return op
+
+    def record(
+        self, x: Any, y: Any, xn: Node | None, yn: Node | None, xv: Any, yv: Any, ans: Any
+    ) -> Node | None:
+        """Return the node of this call; `None` if it is not to be recorded."""
+        if xn is not None and (xn.parents is None or xn.serial <= floor[0]):
+            xn = live(x)
+        if yn is not None and (yn.parents is None or yn.serial <= floor[0]):
+            yn = live(y)
+        if (xn is None and yn is None) or self.kind == "zero" or (pauses[0] and recording.paused):
+            return None
+        if xn is FREED or yn is FREED:
+            return FREED
+        if not self.kind:
+            self.check_rule()
+        values = (ans, xv, yv)
+        saved = tuple(
+            None if n is None else saver(rule)(values) for n, rule in zip((xn, yn), self.vjps)
+        )
+        return Node(self, (xn, yn), saved, None, ans.shape, ans.dtype)
+
+    def _on_weak(self, x: Any, y: Any) -> Any:
+        """Apply the primitive where no operand is a plain Tensor, but one is a `WeakTensor`."""
+        xv, xn = (weak_value(x), x.node) if isinstance(x, Tensor) else (x, None)
+        yv, yn = (weak_value(y), y.node) if isinstance(y, Tensor) else (y, None)
+        ans = self.run((xv, yv), None)
+        weak = self.name in WEAK_ARITHMETIC and type(xv) in PYTHON_SCALARS
+        kind = WeakTensor if weak and type(yv) in PYTHON_SCALARS else Tensor
+        return kind(ans, self.record(x, y, xn, yn, xv, yv, ans))
+
+    def pullback(self, g: Any, node: Node, wanted: Collection[Node] | None) -> Sequence[Any]:
+        """Carry the cotangent of the output to both inputs."""
+        if type(g) is Tensor:
+            return [
+                None
+                if parent is None or rule is None or (wanted is not None and parent not in wanted)
+                else rule.call(g, *wrap(node, rule.positions, saved))
+                for parent, rule, saved in zip(node.parents, self.vjps, node.saved)
+            ]
+        pull_x, pull_y = self.pulls.get(type(g)) or self.pull_of(type(g))
+        xn, yn = node.parents
+        gx = gy = None
+        if xn is not None and pull_x is not None and (wanted is None or xn in wanted):
+            saved = node.saved[0]
+            gx = pull_x(g, *saved)
+            if gx is NotImplemented:
+                gx = self.vjps[0].call(g, *saved)  # type: ignore[union-attr]
+        if yn is not None and pull_y is not None and (wanted is None or yn in wanted):
+            saved = node.saved[1]
+            gy = pull_y(g, *saved)
+            if gy is NotImplemented:
+                gy = self.vjps[1].call(g, *saved)  # type: ignore[union-attr]
+        return gx, gy
+
+    def pushforward(self, tangents: Sequence[Any], node: Node, on_tensors: bool) -> Any:
+        """Carry the tangents of the inputs to the output."""
+        if self.kind == "linear":
+            return self.op(*(0 if t is None else t for t in tangents))
+        total = None
+        for i, (t, saved) in enumerate(zip(tangents, node.saved)):
+            if t is None or self.vjps[i] is None:
+                continue
+            rule = self.forward_rule(i)
+            values = wrap(node, rule.positions, saved) if on_tensors else saved
+            part = rule.call(t, *values)
+            total = part if total is None else operators.add(total, part)
+        return total
+
+
+class Nary(Primitive):
+    """A primitive of any number of operands, with keywords."""
+
+    def build(self) -> Callable[..., Any]:
+        """Return `op`."""
+        return self.apply
+
+    def rule_of(self, i: int) -> Rule | None:
+        """Return the reverse-mode rule of operand `i`."""
+        if self.joint is not None:
+            return self.joint
+        return self.vjps[i]
+
+    def apply(self, *xs: Any, **kwargs: Any) -> Any:
+        """Apply the primitive: arrays give arrays, a Tensor among them Tensors."""
+        values: list[Any] = []
+        nodes: list[Node | None] = []
+        tensors = tracked = False
+        for x in xs:
+            if isinstance(x, Tensor):
+                tensors = True
+                node = x.node
+                if node is not None and (node.parents is None or node.serial <= floor[0]):
+                    node = live(x)
+                if node is not None:
+                    tracked = True
+                nodes.append(node)
+                values.append(x.value if type(x) is Tensor else weak_value(x))
+            else:
+                values.append(x)
+                nodes.append(None)
+        ans = self.run(values, kwargs)
+        if not tensors:
+            return ans
+        if not tracked or self.kind == "zero" or (pauses[0] and recording.paused):
+            return wrap_outputs(ans, None)
+        if not self.kind:
+            self.check_rule()
+        if FREED in nodes:
+            return wrap_outputs(ans, FREED)
+        saved = self.keep(ans, values, nodes)
+        if type(ans) is tuple or type(ans) is list:
+            node = Node(self, tuple(nodes), saved, kwargs or None, None, None)
+            return tuple(
+                Tensor(part, Node(PICK, (node,), (i, len(ans)), None, part.shape, part.dtype))
+                if part.dtype.kind in "fc"
+                else Tensor(part)
+                for i, part in enumerate(ans)
+            )
+        if ans.dtype.kind not in "fc":
+            return Tensor(ans)
+        return Tensor(ans, Node(self, tuple(nodes), saved, kwargs or None, ans.shape, ans.dtype))
+
+    def keep(self, ans: Any, values: Sequence[Any], nodes: Sequence[Node | None]) -> list[Any]:
+        """Return output and operands as the rules need them: whole, as shape and dtype, or not."""
+        linear = self.kind == "linear"
+        needed: set[int] = set()
+        for i, node in enumerate(nodes):
+            if node is not None:
+                rule = self.rule_of(i)
+                if rule is not None:
+                    needed.update(rule.positions)
+                    if self.variadic:
+                        needed.update(range(1, len(values) + 1))
+                if not linear:
+                    needed.update(self._jvp_positions(i, len(values)))
+        kept: list[Any] = [ans if 0 in needed else None]
+        for i, value in enumerate(values):
+            if linear and (self.joint is not None or self.vjps[i] is not None):
+                # Its value is not there; where it is tracked, its node tells shape and dtype.
+                kept.append(None if nodes[i] is not None else ShapeOnly(value))
+            else:
+                kept.append(value if linear or i + 1 in needed else None)
+        return kept
+
+    def _jvp_positions(self, i: int, count: int) -> Collection[int]:
+        if callable(self.jvps):
+            return range(count + 1)
+        rule = self.jvps[i] if self.jvps else None
+        return () if rule is None else rule.positions
+
+    def saved_for(self, rule: Rule, node: Node, on_tensors: bool) -> list[Any]:
+        """Return what `rule` reads of the call that `node` recorded."""
+        positions: Sequence[int] = rule.positions
+        if self.variadic:
+            first = len(self.parameters)
+            positions = [p for p in positions if p < first] + list(range(first, len(node.saved)))
+        found = []
+        for p in positions:
+            value = node.saved[p]
+            owner = node if p == 0 else node.parents[p - 1]
+            if value is None and p > 0 and self.kind == "linear":
+                value = owner
+            elif on_tensors and owner is not None and not isinstance(value, ShapeOnly):
+                if isinstance(value, list | tuple):
+                    value = wrap_parts(value, owner)
+                elif value is not None:
+                    value = hung(value, owner)
+            found.append(value)
+        return found
+
+    def pullback(self, g: Any, node: Node, wanted: Collection[Node] | None) -> Sequence[Any]:
+        """Carry the cotangent of the output, or those of the outputs, to the inputs."""
+        if type(g) is Parts:
+            g = tuple(g.items)
+            on_tensors = any(type(part) is Tensor for part in g)
+        else:
+            on_tensors = type(g) is Tensor
+        needs = tuple(
+            parent is not None and (wanted is None or parent in wanted) for parent in node.parents
+        )
+        kwargs = node.kwargs
+        if self.joint is not None:
+            saved = self.saved_for(self.joint, node, on_tensors)
+            gxs = self.joint.run(g, saved, {**(kwargs or {}), "needs": needs})
+            return [gx if need else None for gx, need in zip(gxs, needs)]
+        pulls = None
+        if not on_tensors and type(g) is not tuple:
+            pulls = self.pulls.get(type(g)) or self.pull_of(type(g))
+        made: list[Any] = []
+        for i, need in enumerate(needs):
+            rule = self.vjps[i]
+            if not need or rule is None:
+                made.append(None)
+                continue
+            saved = self.saved_for(rule, node, on_tensors)
+            gx = NotImplemented
+            if pulls is not None and pulls[i] is not rule.call:
+                gx = pulls[i](g, *saved, **(kwargs or {}))  # type: ignore[misc]
+            made.append(rule.run(g, saved, kwargs) if gx is NotImplemented else gx)
+        return made
+
+    def pushforward(self, tangents: Sequence[Any], node: Node, on_tensors: bool) -> Any:
+        """Carry the tangents of the inputs to the output, or outputs."""
+        kwargs = node.kwargs or {}
+        if self.kind == "linear":
+            zeroed = {key: (0 if key in self.affine else v) for key, v in kwargs.items()}
+            operands = []
+            for t, parent, kept in zip(tangents, node.parents, node.saved[1:]):
+                if t is not None:
+                    operands.append(t)
+                elif parent is not None or isinstance(kept, ShapeOnly):
+                    like = parent if parent is not None else kept
+                    operands.append(zeros_beside(like, [t for t in tangents if t is not None]))
+                else:
+                    operands.append(kept)
+            return self.op(*operands, **zeroed)
+        if callable(self.jvps):
+            every = Rule(self.jvps, tuple(range(len(node.saved))), None)
+            return self.jvps(tangents, *self.saved_for(every, node, on_tensors), **kwargs)
+        total = None
+        for i, t in enumerate(tangents):
+            if t is None or self.vjps[i] is None:
+                continue
+            rule = self.forward_rule(i)
+            part = rule.run(t, self.saved_for(rule, node, on_tensors), kwargs)
+            total = part if total is None else operators.add(total, part)
+        return total
+
+
+class _Pick:
+    """One of the outputs of a primitive that has several."""
+
+    name = "pick"
+
+    def pullback(self, g: Any, node: Node, wanted: Any) -> Sequence[Any]:
+        """Put the cotangent in its place among those of the other outputs."""
+        i, count = node.saved
+        return (Parts([g if j == i else None for j in range(count)]),)
+
+    def pushforward(self, tangents: Sequence[Any], node: Node, on_tensors: bool) -> Any:
+        """Take the tangent of the one output."""
+        return tangents[0][node.saved[0]]
+
+
+PICK = _Pick()
+
+
+def saver(rule: Rule | None) -> Callable[[Any], Any]:
+    """Return a function from (output, *inputs) to the tuple of what `rule` reads."""
+    positions = () if rule is None else rule.positions
+    if not positions:
+        return _nothing
+    if len(positions) == 1:
+        return itemgetter(slice(positions[0], positions[0] + 1))
+    return itemgetter(*positions)
+
+
+def _nothing(values: Any) -> tuple[()]:
+    return ()
+
+
+def wrap(node: Node, positions: Sequence[int], saved: Sequence[Any]) -> list[Any]:
+    """Return saved values as Tensors, hung on the nodes they came from."""
+    made = []
+    for p, value in zip(positions, saved):
+        owner = node if p == 0 else node.parents[p - 1]
+        made.append(value if owner is None or type(value) is Node else hung(value, owner))
+    return made
+
+
+def wrap_parts(values: Sequence[Any], node: Node) -> tuple[Tensor, ...]:
+    """Return the outputs of a call with several as Tensors, hung on its node."""
+    return tuple(
+        Tensor(v, Node(PICK, (node,), (i, len(values)), None, v.shape, v.dtype))
+        for i, v in enumerate(values)
+    )
+
+
+def wrap_outputs(ans: Any, node: Node | None) -> Any:
+    """Return the output, or outputs, of a call as Tensors."""
+    if type(ans) is tuple or type(ans) is list:
+        return tuple(Tensor(part, node) for part in ans)
+    return ans if ans is None else Tensor(ans, node)
+
+
+def unary(name: str, doc: str = "", **options: Any) -> Unary:
+    """Return a primitive of one operand, an array library's function of that name."""
+    return Unary(name, doc=doc, **options)
+
+
+def binary(name: str, doc: str = "", **options: Any) -> Binary:
+    """Return a primitive of two operands, an array library's function of that name."""
+    return Binary(name, doc=doc, **options)
+
+
+@overload
+def primitive(
+    function: Callable[..., Any], *, name: str | None = ..., outputs: int = ...
+) -> Primitive: ...
+
+
+@overload
+def primitive(
+    function: None = ..., *, name: str | None = ..., outputs: int = ...
+) -> Callable[[Callable[..., Any]], Primitive]: ...
+
+
+def primitive(
+    function: Callable[..., Any] | None = None, *, name: str | None = None, outputs: int = 1
+) -> Primitive | Callable[[Callable[..., Any]], Primitive]:
+    """Make a primitive of a function `f(xp, x, ..., *, keywords)`; usable as a decorator.
+
+    The operands are the positional parameters after `xp`, the array library of the operands
+    (`numpy` or `cupy`); what is not an array comes by keyword.  With several `outputs` the function
+    returns a tuple of them.
+
+    Examples
+    --------
+    >>> from backpass.core import grad
+    >>> from backpass.core.extend import elementwise, primitive
+    >>> @primitive
+    ... def softsign(xp, x):
+    ...     return x / (1 + xp.abs(x))
+    >>> elementwise(softsign, lambda x: 1 / (1 + abs(x)) ** 2)
+    >>> grad(softsign)(1.0)
+    np.float64(0.25)
+    """
+    if function is None:
+        return lambda f: primitive(f, name=name, outputs=outputs)
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    operands = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+    kind: type[Primitive] = Nary
+    if outputs == 1 and len(operands) + len(keywords) == len(parameters):
+        if len(operands) == 1:
+            kind = Unary
+        elif len(operands) == 2 and not keywords:
+            kind = Binary
+    return kind(name or function.__name__, function, parameters=[p.name for p in operands] or None)

@@ -1,0 +1,73 @@
+"""What goes into a primitive's arithmetic and comes out: values between Tensors and plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+
+from backpass.core.backends import PYTHON_SCALARS, backend_of
+from backpass.core.graph import Node
+from backpass.core.tensor import Tensor
+
+
+class WeakTensor(Tensor):
+    """A Python float that is being differentiated: arithmetic leaves the dtype to its partner."""
+
+    __slots__ = ()
+
+
+class ShapeOnly:
+    """Stands in a rule for an argument whose value has not been kept."""
+
+    __slots__ = ("dtype", "shape")
+
+    def __init__(self, x: Any) -> None:
+        self.shape = numpy.shape(x)
+        self.dtype = x.dtype if hasattr(x, "dtype") else numpy.asarray(x).dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return int(numpy.prod(self.shape))
+
+
+def weak_value(x: Tensor) -> Any:
+    """Return the value of a Tensor as an operand; a Python float for a weak one."""
+    return x.value.item() if isinstance(x, WeakTensor) else x.value
+
+
+def hung(value: Any, node: Node) -> Tensor:
+    """Return a saved value as a Tensor on a node; what was weak is so again."""
+    if type(value) in PYTHON_SCALARS:
+        return WeakTensor(numpy.asarray(value)[()], node)
+    return Tensor(value, node)
+
+
+def as_tensors(ans: Any) -> Any:
+    """Return what `.op` gave as a Tensor, or as a tuple of Tensors."""
+    if isinstance(ans, Tensor):
+        return ans
+    if isinstance(ans, tuple | list):
+        return tuple(as_tensors(part) for part in ans)
+    return Tensor(ans if hasattr(ans, "dtype") else numpy.asarray(ans)[()])
+
+
+def zeros_beside(like: Any, tangents: Sequence[Any]) -> Any:
+    """Return zeros of the shape and dtype of `like`, on the device of `tangents`."""
+    values = [t.value if isinstance(t, Tensor) else t for t in tangents]
+    return backend_of(values).library.zeros(like.shape, like.dtype)
+
+
+def describe(value: Any) -> str:
+    """Return shape and dtype of an operand, for messages."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"of shape {value.shape}, {value.dtype}"
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,0 +1,576 @@
+"""A stand-in for CuPy on the CPU: NumPy behind CuPy's rules.
+
+It lets the suite of a GPU run where there is none.  Arrays are of a type of their own, which NumPy
+cannot convert; functions refuse NumPy's arrays, keep results of shape () as arrays, and have
+CuPy's signatures where those are narrower than NumPy's.  It computes what NumPy computes, so it
+shows where code leans on NumPy, not whether CuPy's kernels are right.
+"""
+
+import builtins
+import functools
+import operator
+
+import numpy
+from numpy import *  # noqa: F403 - dtypes and constants, as CuPy has them
+
+__version__ = "14.2.0"
+
+
+class ndarray:  # noqa: N801 - CuPy's name
+    """An array on the device."""
+
+    __array_priority__ = 100
+
+    def __init__(self, shape, dtype=float):
+        self._set(numpy.empty(shape, dtype), None)
+
+    def _set(self, value, base):
+        self._value, self.base = value, base
+        return self
+
+    @property
+    def flags(self):
+        return _Flags(self._value.flags)
+
+    @property
+    def real(self):
+        return _wrap(self._value.real, self)
+
+    @property
+    def imag(self):
+        return _wrap(self._value.imag, self)
+
+    @property
+    def T(self):  # noqa: N802
+        return _wrap(self._value.T, self)
+
+    @property
+    def __cuda_array_interface__(self):
+        raise NotImplementedError("there is no device memory")
+
+    def __getattr__(self, name):
+        if name in _FACTS:
+            return getattr(self._value, name)
+        if name in _METHODS:
+            return functools.partial(_METHODS[name], self)
+        raise AttributeError(name)
+
+    def get(self):
+        return self._value.copy()
+
+    def item(self, *args):
+        return self._value.item(*args)
+
+    def tolist(self):
+        return self._value.tolist()
+
+    def fill(self, value):
+        self._value.fill(value)
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError(
+            "Implicit conversion to a NumPy array is not allowed. Please use `.get()` to construct "
+            "a NumPy array explicitly."
+        )
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        if method != "__call__" or not builtins.all(isinstance(x, _OPERANDS) for x in inputs):
+            return NotImplemented
+        return globals()[ufunc.__name__](*inputs, **kwargs)
+
+    def __array_function__(self, function, types, args, kwargs):
+        found = globals().get(function.__name__, function)
+        return NotImplemented if found is function else found(*args, **kwargs)
+
+    def __getitem__(self, index):
+        made = self._value[_index(index)]
+        return _wrap(made, self if getattr(made, "base", None) is not None else None)
+
+    def __setitem__(self, index, value):
+        if isinstance(value, numpy.ndarray):
+            raise ValueError("non-scalar numpy.ndarray cannot be used for fill")
+        self._value[_index(index)] = _bare(value)
+
+    def __len__(self):
+        return len(self._value)
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self):
+        return bool(self._value)
+
+    def __int__(self):
+        return int(self._value)
+
+    def __float__(self):
+        return float(self._value)
+
+    def __complex__(self):
+        return complex(self._value)
+
+    def __index__(self):
+        return operator.index(self._value.item())
+
+    def __format__(self, spec):
+        return format(self._value, spec)
+
+    def __repr__(self):
+        return repr(self._value)
+
+    __str__ = __repr__
+    __hash__ = None
+
+    def __copy__(self):
+        return self.copy()
+
+    def __deepcopy__(self, memo):
+        return self.copy()
+
+    def __reduce__(self):
+        return array, (self._value,)
+
+
+class _Flags:
+    """CuPy's flags: contiguity and ownership, no writeable."""
+
+    def __init__(self, flags):
+        self.c_contiguous, self.f_contiguous = flags.c_contiguous, flags.f_contiguous
+        self.owndata = flags.owndata
+
+
+_FACTS = frozenset("shape dtype ndim size itemsize nbytes strides".split())
+
+_OPERANDS = (ndarray, builtins.bool, int, float, complex, numpy.generic)
+
+
+def _wrap(x, base=None):
+    if isinstance(x, tuple | list):
+        return type(x)(_wrap(item) for item in x)
+    if isinstance(x, numpy.ndarray | numpy.generic):
+        return object.__new__(ndarray)._set(numpy.asarray(x), base)
+    return x
+
+
+def _bare(x):
+    if isinstance(x, ndarray):
+        return x._value
+    if isinstance(x, numpy.ndarray):
+        raise TypeError("Unsupported type <class 'numpy.ndarray'>")
+    return x
+
+
+def _index(index):
+    """CuPy takes NumPy's arrays as indices, and what has __cuda_array_interface__."""
+    if isinstance(index, tuple):
+        return tuple(_index(i) for i in index)
+    index = getattr(index, "value", index)
+    return index._value if isinstance(index, ndarray) else index
+
+
+class _Ufunc:
+    """A ufunc: operands are arrays of the device, and scalars."""
+
+    def __init__(self, ufunc):
+        self._ufunc = ufunc
+        self.__name__ = ufunc.__name__
+
+    def __call__(self, *xs, out=None, dtype=None):
+        for x in xs:
+            if not isinstance(x, _OPERANDS):
+                raise TypeError(f"Unsupported type {type(x)}")
+        options = {} if dtype is None else {"dtype": dtype}
+        if out is not None:
+            options["out"] = out._value
+            self._ufunc(*map(_bare, xs), **options)
+            return out
+        return _wrap(self._ufunc(*map(_bare, xs), **options))
+
+    def at(self, a, indices, b):
+        """CuPy adds at indices in these types only."""
+        if a.dtype.char not in "iefdIQ":
+            raise TypeError("scatter_add only supports int32, float16, float32, float64, uint32")
+        self._ufunc.at(a._value, _index(indices), _bare(b))
+
+
+for _name, _found in vars(numpy).items():
+    if isinstance(_found, numpy.ufunc):
+        globals()[_name] = _Ufunc(_found)
+del errstate  # noqa: F821 - CuPy has none
+
+
+def _array(a):
+    if not isinstance(a, ndarray):
+        raise TypeError(f"Unsupported type {type(a)}")
+    return a._value
+
+
+def _reduction(name):
+    function = getattr(numpy, name)
+
+    def reduce(a, axis=None, dtype=None, out=None, keepdims=False):
+        options = {} if dtype is None else {"dtype": dtype}
+        return _wrap(function(_array(a), axis=axis, keepdims=keepdims, **options))
+
+    return reduce
+
+
+sum, prod, mean = _reduction("sum"), _reduction("prod"), _reduction("mean")
+
+
+def _plain_reduction(name):
+    function = getattr(numpy, name)
+
+    def reduce(a, axis=None, out=None, keepdims=False):
+        return _wrap(function(_array(a), axis=axis, keepdims=keepdims))
+
+    return reduce
+
+
+max = amax = _plain_reduction("max")
+min = amin = _plain_reduction("min")
+all, any = _plain_reduction("all"), _plain_reduction("any")
+
+
+def argmax(a, axis=None, dtype=None, out=None, keepdims=False):
+    return _wrap(numpy.argmax(_array(a), axis=axis, keepdims=keepdims))
+
+
+def argmin(a, axis=None, dtype=None, out=None, keepdims=False):
+    return _wrap(numpy.argmin(_array(a), axis=axis, keepdims=keepdims))
+
+
+def var(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False):
+    return _wrap(numpy.var(_array(a), axis=axis, ddof=ddof, keepdims=keepdims))
+
+
+def std(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False):
+    return _wrap(numpy.std(_array(a), axis=axis, ddof=ddof, keepdims=keepdims))
+
+
+def count_nonzero(a, axis=None):
+    return _wrap(numpy.asarray(numpy.count_nonzero(_array(a), axis=axis)))
+
+
+def cumsum(a, axis=None, dtype=None, out=None):
+    return _wrap(numpy.cumsum(_array(a), axis=axis, dtype=dtype))
+
+
+def cumprod(a, axis=None, dtype=None, out=None):
+    return _wrap(numpy.cumprod(_array(a), axis=axis, dtype=dtype))
+
+
+def argsort(a, axis=-1, kind=None):
+    if kind not in (None, "stable"):
+        raise ValueError("kind can only be None or 'stable'")
+    return _wrap(numpy.argsort(_array(a), axis=axis, kind="stable"))
+
+
+def sort(a, axis=-1, kind=None):
+    if kind not in (None, "stable"):
+        raise ValueError("kind can only be None or 'stable'")
+    return _wrap(numpy.sort(_array(a), axis=axis, kind="stable"))
+
+
+def where(condition, x=None, y=None):
+    if x is None and y is None:
+        return nonzero(condition)
+    for operand in (x, y):
+        if not isinstance(operand, _OPERANDS):
+            raise TypeError(f"Unsupported type {type(operand)}")
+    return _wrap(numpy.where(condition._value, _bare(x), _bare(y)))
+
+
+def nonzero(a):
+    return _wrap(numpy.nonzero(_array(a)))
+
+
+def argwhere(a):
+    return _wrap(numpy.argwhere(_array(a)))
+
+
+def flatnonzero(a):
+    return _wrap(numpy.flatnonzero(_array(a)))
+
+
+def reshape(a, newshape, order="C", *, copy=None):
+    return _view(numpy.reshape(_array(a), newshape), a)
+
+
+def _view(made, a):
+    return _wrap(made, a if numpy.shares_memory(made, a._value) else None)
+
+
+def transpose(a, axes=None):
+    return _view(numpy.transpose(_array(a), axes), a)
+
+
+def swapaxes(a, axis1, axis2):
+    return _view(numpy.swapaxes(_array(a), axis1, axis2), a)
+
+
+def moveaxis(a, source, destination):
+    return _view(numpy.moveaxis(_array(a), source, destination), a)
+
+
+def broadcast_to(array, shape):
+    return _view(numpy.broadcast_to(_array(array), shape), array)
+
+
+def squeeze(a, axis=None):
+    return _view(numpy.squeeze(_array(a), axis), a)
+
+
+def expand_dims(a, axis):
+    return _view(numpy.expand_dims(_array(a), axis), a)
+
+
+def flip(a, axis=None):
+    return _view(numpy.flip(_array(a), axis), a)
+
+
+def roll(a, shift, axis=None):
+    return _wrap(numpy.roll(_array(a), shift, axis))
+
+
+def concatenate(tup, axis=0, out=None, *, dtype=None, casting="same_kind"):
+    for x in tup:
+        if not isinstance(x, ndarray):
+            raise TypeError("Only cupy arrays can be concatenated")
+    return _wrap(numpy.concatenate([x._value for x in tup], axis=axis))
+
+
+def stack(tup, axis=0, out=None, *, dtype=None, casting="same_kind"):
+    return _wrap(numpy.stack([_array(x) for x in tup], axis=axis))
+
+
+def tril(m, k=0):
+    return _wrap(numpy.tril(_array(m), k))
+
+
+def triu(m, k=0):
+    return _wrap(numpy.triu(_array(m), k))
+
+
+def take(a, indices, axis=None, out=None, mode="wrap"):
+    return _wrap(numpy.take(_array(a), _index(indices), axis=axis))
+
+
+def dot(a, b, out=None):
+    return _wrap(numpy.dot(_array(a), _array(b)))
+
+
+def matmul(a, b):
+    return _wrap(numpy.matmul(_array(a), _array(b)))
+
+
+def tensordot(a, b, axes=2):
+    return _wrap(numpy.tensordot(_array(a), _array(b), axes))
+
+
+def einsum(subscripts, *operands, dtype=None, optimize=False):
+    if not isinstance(optimize, builtins.bool) and optimize not in ("greedy", "optimal"):
+        raise TypeError(f"Did not understand the path (optimize): {optimize}")
+    arrays = [asarray(x)._value for x in operands]
+    return _wrap(numpy.array(numpy.einsum(subscripts, *arrays, optimize=optimize)))
+
+
+def angle(z, deg=False):
+    return _wrap(numpy.angle(_bare(z), deg))
+
+
+def real(val):
+    return val.real if isinstance(val, ndarray) else _wrap(numpy.asarray(val).real)
+
+
+def imag(val):
+    return val.imag if isinstance(val, ndarray) else _wrap(numpy.asarray(val).imag)
+
+
+def around(a, decimals=0, out=None):
+    return _wrap(numpy.round(_bare(a), decimals))
+
+
+round = around
+
+
+def sinc(x):
+    return _wrap(numpy.sinc(_bare(x)))
+
+
+def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
+    return _wrap(numpy.nan_to_num(_array(x), copy, nan, posinf, neginf))
+
+
+def _nested(a):
+    if isinstance(a, list | tuple):
+        return [_nested(item) for item in a]
+    return a._value if isinstance(a, ndarray) else a
+
+
+def array(obj, dtype=None, copy=True, order="K", subok=False, ndmin=0):
+    return _wrap(numpy.array(_nested(obj), dtype, ndmin=ndmin))
+
+
+def asarray(a, dtype=None, order=None, *, copy=None, blocking=False):
+    if isinstance(a, ndarray) and (dtype is None or a.dtype == dtype):
+        return a
+    return array(a, dtype)
+
+
+asanyarray = ascontiguousarray = asarray
+
+
+def asfortranarray(a, dtype=None):
+    return _wrap(numpy.asfortranarray(_array(a), dtype))
+
+
+def asnumpy(a):
+    return a.get() if isinstance(a, ndarray) else numpy.asarray(a)
+
+
+def copy(a, order="K"):
+    return _wrap(_array(a).copy())
+
+
+def astype(x, dtype, /, *, copy=True):
+    return x.astype(dtype)
+
+
+def _making(name):
+    function = getattr(numpy, name)
+
+    def make(*args, **kwargs):
+        made = function(*map(_bare, args), **{k: _bare(v) for k, v in kwargs.items()})
+        return _wrap(made)
+
+    return make
+
+
+for _name in (
+    "zeros ones empty full eye identity tri arange zeros_like ones_like empty_like full_like"
+).split():
+    globals()[_name] = _making(_name)
+
+
+def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0):
+    made = numpy.linspace(_bare(start), _bare(stop), num, endpoint, True, dtype, axis)
+    step = made[1]
+    scalars = not isinstance(start, ndarray) and not isinstance(stop, ndarray)
+    values = _wrap(made[0])
+    return (values, float(step) if scalars else _wrap(step)) if retstep else values
+
+
+def result_type(*xs):
+    return numpy.result_type(*(x.dtype if isinstance(x, ndarray) else x for x in xs))
+
+
+def allclose(a, b, rtol=1e-5, atol=1e-8, equal_nan=False):
+    return _wrap(numpy.asarray(numpy.allclose(_bare(a), _bare(b), rtol, atol, equal_nan)))
+
+
+def isclose(a, b, rtol=1e-5, atol=1e-8, equal_nan=False):
+    return _wrap(numpy.isclose(_bare(a), _bare(b), rtol, atol, equal_nan))
+
+
+def array_equal(a1, a2, equal_nan=False):
+    return _wrap(numpy.asarray(numpy.array_equal(_bare(a1), _bare(a2), equal_nan)))
+
+
+def shape(a):
+    return a.shape
+
+
+def ndim(a):
+    return a.ndim
+
+
+def size(a, axis=None):
+    return a.size
+
+
+_METHODS = {
+    "sum": sum,
+    "var": var,
+    "std": std,
+    "argmax": argmax,
+    "argmin": argmin,
+    "mean": mean,
+    "prod": prod,
+    "max": max,
+    "min": min,
+    "any": any,
+    "all": all,
+    "reshape": lambda a, *shape, **kw: reshape(a, shape[0] if len(shape) == 1 else shape, **kw),
+    "transpose": lambda a, *axes: transpose(a, axes or None),
+    "ravel": lambda a: reshape(a, -1),
+    "squeeze": squeeze,
+    "copy": copy,
+    "conj": lambda a: conj(a),  # noqa: F405
+    "astype": lambda a, dtype, **kw: _wrap(a._value.astype(dtype, **kw)),
+    "view": lambda a: _wrap(a._value.view(), a),
+    "nonzero": nonzero,
+}
+
+
+def _operator(name, symbol):
+    def forward(self, other):
+        priority = getattr(other, "__array_priority__", 0)
+        if not isinstance(other, _OPERANDS) and priority > self.__array_priority__:
+            return NotImplemented
+        return globals()[name](self, other)
+
+    def backward(self, other):
+        return globals()[name](other, self)
+
+    def in_place(self, other):
+        if not isinstance(other, _OPERANDS):
+            raise TypeError(f"Unsupported type {type(other)}")
+        return globals()[name](self, other, out=self)
+
+    setattr(ndarray, f"__{symbol}__", forward)
+    setattr(ndarray, f"__r{symbol}__", backward)
+    setattr(ndarray, f"__i{symbol}__", in_place)
+
+
+for _name, _symbol in {
+    "add": "add",
+    "subtract": "sub",
+    "multiply": "mul",
+    "true_divide": "truediv",
+    "floor_divide": "floordiv",
+    "remainder": "mod",
+    "power": "pow",
+    "bitwise_and": "and",
+    "bitwise_or": "or",
+    "bitwise_xor": "xor",
+}.items():
+    _operator(_name, _symbol)
+ndarray.__matmul__ = lambda self, other: (
+    NotImplemented if not isinstance(other, ndarray) else matmul(self, other)
+)
+for _name, _symbol in {
+    "equal": "eq",
+    "not_equal": "ne",
+    "less": "lt",
+    "less_equal": "le",
+    "greater": "gt",
+    "greater_equal": "ge",
+}.items():
+    setattr(
+        ndarray,
+        f"__{_symbol}__",
+        lambda self, other, name=_name: (
+            globals()[name](self, other) if isinstance(other, _OPERANDS) else NotImplemented
+        ),
+    )
+for _name, _symbol in {
+    "negative": "neg",
+    "positive": "pos",
+    "absolute": "abs",
+    "invert": "invert",
+}.items():
+    setattr(ndarray, f"__{_symbol}__", lambda self, name=_name: globals()[name](self))
+true_divide, abs, mod = divide, absolute, remainder  # noqa: F405
+
+from cupy import cuda, random  # noqa: E402, F401

@@ -1,0 +1,132 @@
+"""Stochastic gradient descent, plain and with momentum."""
+
+from collections.abc import Callable, Sequence
+
+import backpass.numpy as np
+from backpass.nn.optimizers.steps import Array, LearningRate, Tree, leaves, stepper
+from backpass.nn.optimizers.updates import momentum_update, sgd_update
+
+
+def sgd(weights: Tree, learning_rate: LearningRate) -> Callable[[], None]:
+    """Return a function that takes a step of plain gradient descent.
+
+    Each call of it subtracts ``learning_rate * w.grad`` from every Tensor w of a tree, and then
+    clears its gradient.
+
+    Parameters
+    ----------
+    weights : tree of Tensors
+        A Tensor, or lists, tuples, dicts and dataclasses of them, of any float or complex dtypes,
+        which they keep. The Tensors are looked up once, here, and one that occurs twice is updated
+        once. Those whose ``.grad`` is `None` when a step is taken, because no gradient has reached
+        them, are left as they are.
+    learning_rate : float or callable
+        The length of a step, finite and not negative; or a schedule, a function that is given the
+        number of the step, from 0, and returns its length.
+
+    Returns
+    -------
+    callable
+        Called without arguments, after each gradient.
+
+    Raises
+    ------
+    TypeError
+        If a leaf of `weights` is not a Tensor, or does not hold floats or complex numbers.
+    ValueError
+        If `weights` holds no Tensor or `learning_rate` is out of range; and, from the function
+        returned, if a gradient has another shape than its Tensor. Then nothing has been changed.
+
+    Notes
+    -----
+    H. Robbins and S. Monro, "A stochastic approximation method", Annals of Mathematical Statistics
+    22 (3), 1951, pp. 400-407.
+
+    Complex weights move along the conjugate of their gradient, the direction of steepest descent.
+
+    Examples
+    --------
+    >>> import backpass.numpy as np
+    >>> from backpass.core import grad
+    >>> w = np.array([3.0, 4.0])
+    >>> run = sgd([w], learning_rate=0.25)
+    >>> gradient = grad(lambda w: np.sum(w * w))(w)
+    >>> run()
+    >>> w.value
+    array([1.5, 2. ])
+    """
+
+    def update(
+        reached: Sequence[int], arrays: Sequence[Array], gradients: Sequence[Array], length: float
+    ) -> None:
+        sgd_update.op(*arrays, *gradients, learning_rate=length)
+
+    return stepper("sgd", leaves("sgd", weights), learning_rate, update)
+
+
+def sgd_momentum(
+    weights: Tree, learning_rate: LearningRate, beta: float = 0.9
+) -> Callable[[], None]:
+    """Return a function that takes a step of gradient descent with momentum.
+
+    For every Tensor w of a tree a velocity v is kept, zero at first. Each call sets
+    ``v = beta * v + (1 - beta) * w.grad``, an exponentially weighted running mean of the gradients,
+    subtracts ``learning_rate * v`` from w, and then clears the gradient. Steps are thereby about as
+    long as those of `sgd` with the same learning rate, not ``1 / (1 - beta)`` times as long as
+    where the gradients are summed up.
+
+    Parameters
+    ----------
+    weights : tree of Tensors
+        As in `sgd`. The velocity of a Tensor that no gradient has reached does not change, either.
+    learning_rate : float or callable
+        As in `sgd`.
+    beta : float
+        How much of the velocity each step keeps: at least 0 and less than 1. The mean reaches back
+        over about ``1 / (1 - beta)`` steps.
+
+    Returns
+    -------
+    callable
+        Called without arguments, after each gradient.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `sgd`, and if `beta` is out of range.
+
+    Notes
+    -----
+    B. T. Polyak, "Some methods of speeding up the convergence of iteration methods", USSR
+    Computational Mathematics and Mathematical Physics 4 (5), 1964, pp. 1-17.
+
+    A gradient that is not finite stays in its velocity: go on with a new optimizer then.
+
+    Examples
+    --------
+    >>> import backpass.numpy as np
+    >>> from backpass.core import grad
+    >>> w = np.array([3.0, 4.0])
+    >>> run = sgd_momentum([w], learning_rate=0.25, beta=0.5)
+    >>> for _ in range(2):
+    ...     gradient = grad(lambda w: np.sum(w * w))(w)
+    ...     run()
+    >>> w.value
+    array([1.3125, 1.75  ])
+    """
+    if not 0 <= beta < 1:
+        raise ValueError(
+            f"sgd_momentum: `beta` is {beta}, but it must be at least 0 and less than 1; "
+            "0.9 is usual"
+        )
+    momentum = float(beta)
+    named = leaves("sgd_momentum", weights)
+    velocities = [np.zeros_like(w).writable() for w in named.values()]
+
+    def update(
+        reached: Sequence[int], arrays: Sequence[Array], gradients: Sequence[Array], length: float
+    ) -> None:
+        kept = [velocities[i] for i in reached]
+        momentum_update.op(*arrays, *kept, *gradients, learning_rate=length, momentum=momentum)
+
+    return stepper("sgd_momentum", named, learning_rate, update)

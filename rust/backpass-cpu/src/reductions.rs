@@ -1,0 +1,562 @@
+//! Reductions, softmax and its relatives.
+
+use backpass_kernels::elementwise::{Elementwise, UNARY, apply};
+use backpass_kernels::isa::Isa;
+use backpass_kernels::layout::{MAX_DIMS, Operand};
+use backpass_kernels::pool::Scratch;
+use backpass_kernels::reduce::{self, Reduction, Shape};
+use backpass_kernels::softmax;
+use pyo3::ffi;
+
+use crate::api::api;
+use crate::operand::{
+    Argument, Element, Kind, Outcome, Refused, common_kind, finish, new_array, new_scalar, unlocked,
+};
+
+/// A kernel along an axis.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Along {
+    /// x
+    Reduce(Reduction),
+    /// g, ans, x
+    ExtremeVjp,
+    /// x
+    LogSumExp,
+    /// g, ans, x
+    LogSumExpVjp,
+    /// x
+    Softmax,
+    /// g, ans
+    SoftmaxVjp,
+    /// x
+    LogSoftmax,
+    /// g, ans
+    LogSoftmaxVjp,
+}
+
+impl Along {
+    fn arity(self) -> usize {
+        match self {
+            Self::Reduce(_) | Self::LogSumExp | Self::Softmax | Self::LogSoftmax => 1,
+            Self::SoftmaxVjp | Self::LogSoftmaxVjp => 2,
+            Self::ExtremeVjp | Self::LogSumExpVjp => 3,
+        }
+    }
+
+    fn reduces(self) -> bool {
+        matches!(self, Self::Reduce(_) | Self::LogSumExp)
+    }
+
+    fn has_keepdims(self) -> bool {
+        self.reduces() || matches!(self, Self::ExtremeVjp | Self::LogSumExpVjp)
+    }
+
+    fn picoseconds(self) -> usize {
+        match self {
+            Self::Reduce(_) => 60,
+            Self::ExtremeVjp => 200,
+            _ => 800,
+        }
+    }
+}
+
+/// `axis` and `keepdims` as given.
+struct Keywords {
+    axis: *mut ffi::PyObject,
+    keepdims: bool,
+}
+
+unsafe fn keywords(
+    kernel: Along,
+    values: *const *mut ffi::PyObject,
+    kwnames: *mut ffi::PyObject,
+) -> Result<Keywords, Refused> {
+    // SAFETY: the interpreter hands over a tuple of names and as many values.
+    unsafe {
+        let api = api();
+        let mut found = Keywords { axis: ffi::Py_None(), keepdims: false };
+        if kwnames.is_null() {
+            return Ok(found);
+        }
+        for i in 0..ffi::PyTuple_GET_SIZE(kwnames) {
+            let name = ffi::PyTuple_GET_ITEM(kwnames, i);
+            let value = *values.offset(i);
+            if same(name, api.axis) {
+                found.axis = value;
+            } else if kernel.has_keepdims() && same(name, api.keepdims) {
+                if value != ffi::Py_True() && value != ffi::Py_False() {
+                    return Err(Refused);
+                }
+                found.keepdims = value == ffi::Py_True();
+            } else {
+                return Err(Refused);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Whether two names are the same: names in calls are interned nearly always.
+///
+/// # Safety
+///
+/// Both are strings.
+#[inline(always)]
+pub unsafe fn same(name: *mut ffi::PyObject, known: *mut ffi::PyObject) -> bool {
+    // SAFETY: both are strings.
+    name == known || unsafe { ffi::PyUnicode_Compare(name, known) == 0 }
+}
+
+/// The dimensions that `axis` names, as bits.
+unsafe fn axes(axis: *mut ffi::PyObject, nd: usize) -> Result<u64, Refused> {
+    // SAFETY: each use follows a test of the type.
+    unsafe {
+        if axis == ffi::Py_None() {
+            return Ok((1 << nd) - 1);
+        }
+        if ffi::Py_TYPE(axis) == &raw mut ffi::PyTuple_Type {
+            let mut mask = 0;
+            for i in 0..ffi::PyTuple_GET_SIZE(axis) {
+                let bit = one_axis(ffi::PyTuple_GET_ITEM(axis, i), nd)?;
+                if mask & bit != 0 {
+                    return Err(Refused);
+                }
+                mask |= bit;
+            }
+            return Ok(mask);
+        }
+        one_axis(axis, nd)
+    }
+}
+
+unsafe fn one_axis(axis: *mut ffi::PyObject, nd: usize) -> Result<u64, Refused> {
+    // SAFETY: the test of the type comes first.
+    unsafe {
+        if ffi::Py_TYPE(axis) != &raw mut ffi::PyLong_Type {
+            return Err(Refused);
+        }
+        let mut value = ffi::PyLong_AsLong(axis);
+        if value == -1 && !ffi::PyErr_Occurred().is_null() {
+            ffi::PyErr_Clear();
+            return Err(Refused);
+        }
+        if value < 0 {
+            value += nd as std::ffi::c_long;
+        }
+        if value < 0 || value as usize >= nd { Err(Refused) } else { Ok(1 << value) }
+    }
+}
+
+/// Calls a kernel from Python.
+///
+/// # Safety
+///
+/// As the interpreter calls a `METH_FASTCALL | METH_KEYWORDS` function.
+pub unsafe fn call(
+    kernel: Along,
+    isa: Isa,
+    args: *const *mut ffi::PyObject,
+    nargs: isize,
+    kwnames: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: the interpreter's lock is held and the arguments are alive.
+    unsafe {
+        finish(|| {
+            let arity = kernel.arity();
+            if nargs as usize != arity {
+                return Err(Refused);
+            }
+            let keywords = keywords(kernel, args.add(arity), kwnames)?;
+            let mut read = [Argument::new(*args)?; 3];
+            for (i, slot) in read[..arity].iter_mut().enumerate() {
+                *slot = Argument::new(*args.add(i))?;
+            }
+            match common_kind(&read[..arity])? {
+                Kind::Single => typed::<f32>(kernel, isa, &read[..arity], &keywords),
+                _ => typed::<f64>(kernel, isa, &read[..arity], &keywords),
+            }
+        })
+    }
+}
+
+/// The array's dimensions in the order in which they lie in memory.
+struct Order {
+    dims: [usize; MAX_DIMS],
+    nd: usize,
+    /// Whether the array is contiguous in this order.
+    dense: bool,
+}
+
+impl Order {
+    /// The order of `x`, without the dimensions in `flat`, along which it is one element.
+    fn of<T: Element>(x: &Argument, flat: u64) -> Self {
+        let nd = x.ndim();
+        let shape = x.shape();
+        let size = |d: usize| if flat >> d & 1 == 1 { 1 } else { shape[d] };
+        let mut order = Self { dims: std::array::from_fn(|d| d), nd, dense: true };
+        if !x.contiguous() || flat != 0 {
+            order.dims[..nd].sort_by_key(|&d| {
+                let unit = size(d) == 1;
+                std::cmp::Reverse(if unit { isize::MAX } else { x.stride::<T>(d).abs() })
+            });
+            let mut expected = 1;
+            for &d in order.dims[..nd].iter().rev() {
+                if size(d) != 1 {
+                    order.dense &= x.stride::<T>(d) == expected;
+                    expected *= size(d) as isize;
+                }
+            }
+            if !order.dense {
+                order.dims = std::array::from_fn(|d| d);
+            }
+        }
+        order
+    }
+
+    /// The order of `x` if the dimensions in `mask` are neighbours in it, else one in which they are:
+    /// with the shape about them.
+    fn about<T: Element>(x: &Argument, mask: u64) -> (Self, Shape) {
+        let mut order = Self::of::<T>(x, 0);
+        if groups(&order, x.shape(), mask, 0).1 > 1 {
+            order.dims = std::array::from_fn(|d| d);
+            order.dims[..order.nd].sort_by_key(|&d| mask >> d & 1);
+        }
+        let shape = groups(&order, x.shape(), mask, 0).0[0];
+        (order, shape)
+    }
+
+    /// The argument's strides in this order, for the dimensions in `keep`.
+    fn operand<T: Element>(
+        &self,
+        x: &Operand<T>,
+        shape: &[usize],
+        keep: u64,
+    ) -> (Operand<T>, [usize; MAX_DIMS], usize) {
+        let mut view = Operand { data: x.data, strides: [0; MAX_DIMS] };
+        let mut dims = [1; MAX_DIMS];
+        let mut nd = 0;
+        for &d in &self.dims[..self.nd] {
+            if keep >> d & 1 == 1 {
+                dims[nd] = shape[d];
+                view.strides[nd] = x.strides[d];
+                nd += 1;
+            }
+        }
+        (view, dims, nd)
+    }
+}
+
+fn copy_kernel() -> &'static Elementwise<1> {
+    UNARY.iter().find(|kernel| kernel.name == "positive").expect("the table has it")
+}
+
+/// An operand laid out contiguously: itself, or a copy.
+enum Dense<T: Copy> {
+    Itself(*const T),
+    Copied(Scratch<T>),
+}
+
+impl<T: Element> Dense<T> {
+    fn new(isa: Isa, view: &Operand<T>, shape: &[usize]) -> Self {
+        let mut expected = 1;
+        let mut dense = true;
+        for d in (0..shape.len()).rev() {
+            if shape[d] != 1 {
+                dense &= view.strides[d] == expected;
+                expected *= shape[d] as isize;
+            }
+        }
+        if dense {
+            return Self::Itself(view.data);
+        }
+        let copy = Scratch::new(expected as usize);
+        // SAFETY: the operand is readable at every index, the copy has room for all of them.
+        unsafe { apply(isa, copy_kernel(), copy.as_ptr(), shape, &[*view]) };
+        Self::Copied(copy)
+    }
+
+    fn as_ptr(&self) -> *const T {
+        match self {
+            Self::Itself(data) => *data,
+            Self::Copied(copy) => copy.as_ptr(),
+        }
+    }
+}
+
+/// The shape about the reduced axes, innermost group of them first; each group leaves one element.
+fn groups(order: &Order, shape: &[usize], mask: u64, flat: u64) -> ([Shape; MAX_DIMS], usize) {
+    let mut runs = [(false, 1usize); MAX_DIMS];
+    let mut count = 0;
+    for &d in &order.dims[..order.nd] {
+        if shape[d] == 1 || flat >> d & 1 == 1 {
+            continue;
+        }
+        let reduced = mask >> d & 1 == 1;
+        if count > 0 && runs[count - 1].0 == reduced {
+            runs[count - 1].1 *= shape[d];
+        } else {
+            runs[count] = (reduced, shape[d]);
+            count += 1;
+        }
+    }
+    let mut shapes = [Shape { outer: 1, len: 1, inner: 1 }; MAX_DIMS];
+    let mut found = 0;
+    for i in (0..count).rev().filter(|&i| runs[i].0) {
+        let outer = runs[..i].iter().map(|run| run.1).product();
+        let inner = runs[i + 1..count].iter().filter(|run| !run.0).map(|run| run.1).product();
+        shapes[found] = Shape { outer, len: runs[i].1, inner };
+        found += 1;
+    }
+    if found == 0 {
+        shapes[0].outer = runs[..count].iter().map(|run| run.1).product();
+        found = 1;
+    }
+    (shapes, found)
+}
+
+/// An output: its object and data.
+type Made<T> = Result<(*mut ffi::PyObject, *mut T), *mut ffi::PyObject>;
+
+/// An array of the dimensions in `keep`, laid out in `order`; the others have size 1 or, without
+/// `keepdims`, are left out.
+unsafe fn output<T: Element>(order: &Order, shape: &[usize], keep: u64, keepdims: bool) -> Made<T> {
+    let mut dims = [1usize; MAX_DIMS];
+    let mut place = [0usize; MAX_DIMS];
+    let mut nd = 0;
+    for d in 0..order.nd {
+        place[d] = nd;
+        if keep >> d & 1 == 1 {
+            dims[nd] = shape[d];
+            nd += 1;
+        } else if keepdims {
+            nd += 1;
+        }
+    }
+    let mut strides = [size_of::<T>() as isize; MAX_DIMS];
+    let mut stride = size_of::<T>() as isize;
+    let mut natural = true;
+    let mut last = usize::MAX;
+    for &d in order.dims[..order.nd].iter().rev() {
+        if keep >> d & 1 == 1 {
+            strides[place[d]] = stride;
+            stride *= shape[d] as isize;
+            natural &= shape[d] == 1 || d < last;
+            last = if shape[d] == 1 { last } else { d };
+        }
+    }
+    let size = stride as usize / size_of::<T>();
+    let strides = if natural { std::ptr::null() } else { strides.as_ptr() };
+    // SAFETY: shape and strides have `nd` entries.
+    unsafe { new_array(nd, dims.as_ptr(), strides, size) }
+}
+
+unsafe fn typed<T: Element>(
+    kernel: Along,
+    isa: Isa,
+    arguments: &[Argument],
+    keywords: &Keywords,
+) -> Outcome {
+    let x = &arguments[arguments.len() - 1];
+    let nd = x.ndim();
+    let shape = x.shape();
+    let size: usize = shape.iter().product();
+    if nd == 0 || size == 0 {
+        return Err(Refused);
+    }
+    // SAFETY: the axis is a live object.
+    let mask = unsafe { axes(keywords.axis, nd)? };
+    // SAFETY: the lock is held.
+    unsafe {
+        match kernel {
+            Along::Reduce(kind) => reduction::<T>(kind, isa, x, mask, keywords.keepdims),
+            Along::LogSumExp => logsumexp::<T>(isa, x, mask, keywords.keepdims),
+            _ => along::<T>(kernel, isa, arguments, mask, keywords.keepdims),
+        }
+    }
+}
+
+/// The dimensions along which a broadcast array repeats itself.
+fn repeated(x: &Argument, mask: u64) -> u64 {
+    if x.contiguous() {
+        return 0;
+    }
+    let shape = x.shape();
+    (0..shape.len())
+        .filter(|&d| mask >> d & 1 == 1 && shape[d] > 1 && x.stride::<u8>(d) == 0)
+        .fold(0, |bits, d| bits | 1 << d)
+}
+
+unsafe fn reduction<T: Element>(
+    kind: Reduction,
+    isa: Isa,
+    x: &Argument,
+    mask: u64,
+    keepdims: bool,
+) -> Outcome {
+    let shape = x.shape();
+    let nd = shape.len();
+    let flat = repeated(x, mask);
+    let times: usize = (0..nd).filter(|&d| flat >> d & 1 == 1).map(|d| shape[d]).product();
+    let order = Order::of::<T>(x, flat);
+    let size: usize = shape.iter().product::<usize>() / times;
+    let mut slot = T::ZERO;
+    let whole = x.broadcast(shape, &mut slot)?;
+    let (view, mut dims, used) = order.operand(&whole, shape, u64::MAX);
+    for (slot, &d) in dims[..used].iter_mut().zip(&order.dims) {
+        if flat >> d & 1 == 1 {
+            *slot = 1;
+        }
+    }
+    let dense = Dense::new(isa, &view, &dims[..used]);
+    let (shapes, passes) = groups(&order, shape, mask, flat);
+    let keep = !mask & ((1 << nd) - 1);
+    let scalar = keep == 0 && !keepdims;
+    let divisor = shapes[..passes].iter().map(|s| s.len).product::<usize>();
+    let run = |out: *mut T| {
+        let mut from = dense.as_ptr();
+        let mut kept: Option<Scratch<T>> = None;
+        for (i, &part) in shapes[..passes].iter().enumerate() {
+            let last = i + 1 == passes;
+            let pass = if kind == Reduction::Mean && !last { Reduction::Sum } else { kind };
+            let next = (!last).then(|| Scratch::<T>::new(part.groups()));
+            let to = next.as_ref().map_or(out, Scratch::as_ptr);
+            // SAFETY: the source has the part's shape, the target its groups.
+            unsafe { reduce::reduce(isa, pass, part, from, to, T::count(divisor)) };
+            from = to;
+            kept = next.or(kept);
+        }
+        if kind == Reduction::Sum && times > 1 {
+            for i in 0..shapes[passes - 1].groups() {
+                // SAFETY: within the output.
+                unsafe { *out.add(i) = *out.add(i) * T::count(times) };
+            }
+        }
+    };
+    // SAFETY: the lock is held; the output has a number for each group.
+    unsafe {
+        if scalar {
+            let mut out = T::ZERO;
+            unlocked(size * Along::Reduce(kind).picoseconds(), || run(&raw mut out));
+            return Ok(new_scalar(out));
+        }
+        match output::<T>(&order, shape, keep, keepdims) {
+            Ok((array, out)) => {
+                unlocked(size * Along::Reduce(kind).picoseconds(), || run(out));
+                Ok(array)
+            }
+            Err(null) => Ok(null),
+        }
+    }
+}
+
+unsafe fn logsumexp<T: Element>(isa: Isa, x: &Argument, mask: u64, keepdims: bool) -> Outcome {
+    let shape = x.shape();
+    let (order, about) = Order::about::<T>(x, mask);
+    let mut slot = T::ZERO;
+    let whole = x.broadcast(shape, &mut slot)?;
+    let (view, dims, nd) = order.operand(&whole, shape, u64::MAX);
+    let dense = Dense::new(isa, &view, &dims[..nd]);
+    let keep = !mask & ((1 << nd) - 1);
+    let cost = about.size() * Along::LogSumExp.picoseconds();
+    // SAFETY: the lock is held; the output has a number for each group.
+    unsafe {
+        if keep == 0 && !keepdims {
+            let mut out = T::ZERO;
+            unlocked(cost, || softmax::logsumexp(isa, about, dense.as_ptr(), &raw mut out));
+            return Ok(new_scalar(out));
+        }
+        match output::<T>(&order, shape, keep, keepdims) {
+            Ok((array, out)) => {
+                unlocked(cost, || softmax::logsumexp(isa, about, dense.as_ptr(), out));
+                Ok(array)
+            }
+            Err(null) => Ok(null),
+        }
+    }
+}
+
+/// `argument`, which has one number a group (or is a scalar that stands for all), as an operand of the whole shape.
+fn grouped<T: Element>(
+    argument: &Argument,
+    shape: &[usize],
+    mask: u64,
+    keepdims: bool,
+    slot: &mut T,
+) -> Result<Operand<T>, Refused> {
+    let nd = shape.len();
+    let mut strides = [0; MAX_DIMS];
+    if argument.ndim() == 0 {
+        *slot = argument.value()?;
+        return Ok(Operand { data: slot, strides });
+    }
+    let own = argument.shape();
+    let mut next = 0;
+    for d in 0..nd {
+        let reduced = mask >> d & 1 == 1;
+        if reduced && !keepdims {
+            continue;
+        }
+        let size = *own.get(next).ok_or(Refused)?;
+        if size != if reduced { 1 } else { shape[d] } {
+            return Err(Refused);
+        }
+        strides[d] = argument.stride::<T>(next);
+        next += 1;
+    }
+    if next == own.len() { Ok(Operand { data: argument.data(), strides }) } else { Err(Refused) }
+}
+
+/// The kernels whose output has the array's own shape.
+unsafe fn along<T: Element>(
+    kernel: Along,
+    isa: Isa,
+    arguments: &[Argument],
+    mask: u64,
+    keepdims: bool,
+) -> Outcome {
+    let x = &arguments[arguments.len() - 1];
+    let shape = x.shape();
+    let (order, about) = Order::about::<T>(x, mask);
+    let keep = !mask & ((1 << order.nd) - 1);
+    let mut slots = [T::ZERO; 3];
+    let [first_slot, second_slot, third_slot] = &mut slots;
+    let lay = |whole: &Operand<T>, keep: u64| {
+        let (view, dims, nd) = order.operand(whole, shape, keep);
+        Dense::new(isa, &view, &dims[..nd])
+    };
+    let x = lay(&x.broadcast(shape, third_slot)?, u64::MAX);
+    let (g, ans) = match kernel {
+        Along::ExtremeVjp | Along::LogSumExpVjp => {
+            let g = grouped(&arguments[0], shape, mask, keepdims, first_slot)?;
+            let ans = grouped(&arguments[1], shape, mask, keepdims, second_slot)?;
+            (Some(lay(&g, keep)), Some(lay(&ans, keep)))
+        }
+        Along::SoftmaxVjp | Along::LogSoftmaxVjp => {
+            let g = &arguments[0];
+            if g.ndim() > 0 && g.shape() != shape {
+                return Err(Refused);
+            }
+            (Some(lay(&g.broadcast(shape, first_slot)?, u64::MAX)), None)
+        }
+        _ => (None, None),
+    };
+    let pointer = |dense: &Option<Dense<T>>| dense.as_ref().map_or(std::ptr::null(), Dense::as_ptr);
+    let (x, g, ans) = (x.as_ptr(), pointer(&g), pointer(&ans));
+    // SAFETY: the lock is held; every operand is contiguous in the output's order.
+    unsafe {
+        let (array, out) = match output::<T>(&order, shape, u64::MAX, false) {
+            Ok(made) => made,
+            Err(null) => return Ok(null),
+        };
+        unlocked(about.size() * kernel.picoseconds(), || match kernel {
+            Along::ExtremeVjp => reduce::extreme_vjp(isa, about, g, ans, x, out),
+            Along::LogSumExpVjp => softmax::logsumexp_vjp(isa, about, g, ans, x, out),
+            Along::Softmax => softmax::softmax(isa, about, x, out),
+            Along::LogSoftmax => softmax::log_softmax(isa, about, x, out),
+            Along::SoftmaxVjp => softmax::softmax_vjp(isa, about, g, x, out),
+            Along::LogSoftmaxVjp => softmax::log_softmax_vjp(isa, about, g, x, out),
+            Along::Reduce(_) | Along::LogSumExp => unreachable!("these reduce"),
+        });
+        Ok(array)
+    }
+}

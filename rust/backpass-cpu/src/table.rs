@@ -1,0 +1,151 @@
+//! `KERNELS`: one Python function for each kernel.
+
+use std::ffi::CString;
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+use backpass_kernels::elementwise::{BINARY, TERNARY, UNARY};
+use backpass_kernels::isa::Isa;
+use backpass_kernels::reduce::Reduction;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::products::Product;
+use crate::reductions::Along;
+use crate::{elementwise, optimizers, products, reductions};
+
+static ISA: AtomicU8 = AtomicU8::new(0);
+
+/// The instruction set, chosen when the module is loaded.
+#[inline(always)]
+fn isa() -> Isa {
+    match ISA.load(Relaxed) {
+        0 => Isa::Scalar,
+        1 => Isa::Avx2,
+        _ => Isa::Avx512,
+    }
+}
+
+type Args = *const *mut ffi::PyObject;
+type Object = *mut ffi::PyObject;
+
+/// One function an entry of an elementwise table: the index is known when it is compiled, so that
+/// the call needs no look-up.
+macro_rules! entries {
+    ($name:ident, $entry:ident, $table:ident, $n:literal; $($index:literal)*) => {
+        unsafe extern "C" fn $entry<const I: usize>(
+            _: Object,
+            args: Args,
+            nargs: isize,
+            kwnames: Object,
+        ) -> Object {
+            // SAFETY: called by the interpreter.
+            unsafe { elementwise::call::<$n>(&$table[I], isa(), args, nargs, kwnames) }
+        }
+
+        static $name: &[ffi::PyCFunctionFastWithKeywords] = &[$($entry::<$index>),*];
+    };
+}
+
+entries!(UNARY_ENTRIES, unary, UNARY, 1;
+    0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25);
+entries!(BINARY_ENTRIES, binary, BINARY, 2;
+    0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31);
+entries!(TERNARY_ENTRIES, ternary, TERNARY, 3; 0 1 2 3 4);
+
+macro_rules! functions {
+    ($($function:ident: |$args:ident, $nargs:ident, $kwnames:ident| $call:expr;)*) => {$(
+        unsafe extern "C" fn $function(
+            _: Object,
+            $args: Args,
+            $nargs: isize,
+            $kwnames: Object,
+        ) -> Object {
+            // SAFETY: called by the interpreter.
+            unsafe { $call }
+        }
+    )*};
+}
+
+functions! {
+    sum: |a, n, k| reductions::call(Along::Reduce(Reduction::Sum), isa(), a, n, k);
+    mean: |a, n, k| reductions::call(Along::Reduce(Reduction::Mean), isa(), a, n, k);
+    max: |a, n, k| reductions::call(Along::Reduce(Reduction::Max), isa(), a, n, k);
+    min: |a, n, k| reductions::call(Along::Reduce(Reduction::Min), isa(), a, n, k);
+    extreme_vjp: |a, n, k| reductions::call(Along::ExtremeVjp, isa(), a, n, k);
+    logsumexp: |a, n, k| reductions::call(Along::LogSumExp, isa(), a, n, k);
+    logsumexp_vjp: |a, n, k| reductions::call(Along::LogSumExpVjp, isa(), a, n, k);
+    softmax: |a, n, k| reductions::call(Along::Softmax, isa(), a, n, k);
+    softmax_vjp: |a, n, k| reductions::call(Along::SoftmaxVjp, isa(), a, n, k);
+    log_softmax: |a, n, k| reductions::call(Along::LogSoftmax, isa(), a, n, k);
+    log_softmax_vjp: |a, n, k| reductions::call(Along::LogSoftmaxVjp, isa(), a, n, k);
+    matmul: |a, n, k| products::call(Product::Forward, isa(), a, n, k);
+    matmul_vjp0: |a, n, k| products::call(Product::Vjp0, isa(), a, n, k);
+    matmul_vjp1: |a, n, k| products::call(Product::Vjp1, isa(), a, n, k);
+    momentum_update: |a, n, k| optimizers::momentum_update(isa(), a, n, k);
+}
+
+static OTHERS: &[(&str, ffi::PyCFunctionFastWithKeywords)] = &[
+    ("sum", sum),
+    ("mean", mean),
+    ("max", max),
+    ("max.vjp", extreme_vjp),
+    ("min", min),
+    ("min.vjp", extreme_vjp),
+    ("logsumexp", logsumexp),
+    ("logsumexp.vjp", logsumexp_vjp),
+    ("softmax", softmax),
+    ("softmax.vjp", softmax_vjp),
+    ("log_softmax", log_softmax),
+    ("log_softmax.vjp", log_softmax_vjp),
+    ("matmul", matmul),
+    ("matmul.vjp0", matmul_vjp0),
+    ("matmul.vjp1", matmul_vjp1),
+    ("dot", matmul),
+    ("dot.vjp0", matmul_vjp0),
+    ("dot.vjp1", matmul_vjp1),
+    ("momentum_update", momentum_update),
+];
+
+/// The table: each kernel by its primitive's name.
+pub fn kernels(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let isa = Isa::current();
+    ISA.store(isa as u8, Relaxed);
+    let table = PyDict::new(py);
+    assert_eq!(UNARY.len(), UNARY_ENTRIES.len());
+    assert_eq!(BINARY.len(), BINARY_ENTRIES.len());
+    assert_eq!(TERNARY.len(), TERNARY_ENTRIES.len());
+    for (kernel, &entry) in UNARY.iter().zip(UNARY_ENTRIES) {
+        table.set_item(kernel.name, function(py, kernel.name, entry)?)?;
+    }
+    for (kernel, &entry) in BINARY.iter().zip(BINARY_ENTRIES) {
+        table.set_item(kernel.name, function(py, kernel.name, entry)?)?;
+    }
+    for (kernel, &entry) in TERNARY.iter().zip(TERNARY_ENTRIES) {
+        table.set_item(kernel.name, function(py, kernel.name, entry)?)?;
+    }
+    for &(name, entry) in OTHERS {
+        table.set_item(name, function(py, name, entry)?)?;
+    }
+    Ok(table)
+}
+
+/// A built-in function. Its definition lives as long as the process, as the interpreter asks.
+fn function<'py>(
+    py: Python<'py>,
+    name: &str,
+    entry: ffi::PyCFunctionFastWithKeywords,
+) -> PyResult<Bound<'py, PyAny>> {
+    let name = CString::new(name).expect("names hold no zero byte");
+    let definition = Box::leak(Box::new(ffi::PyMethodDef {
+        ml_name: name.into_raw(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: entry },
+        ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+        ml_doc: std::ptr::null(),
+    }));
+    // SAFETY: the definition is complete and never freed; the result is a new reference or null.
+    unsafe {
+        Bound::from_owned_ptr_or_err(py, ffi::PyCFunction_NewEx(definition, null_mut(), null_mut()))
+    }
+}

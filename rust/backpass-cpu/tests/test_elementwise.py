@@ -1,0 +1,247 @@
+"""The elementwise kernels against NumPy, over dtypes, shapes and strides."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from backpass.cpu import KERNELS, Block
+
+from .formulas import ELEMENTWISE, POSITIVE_ONLY, RULES, UNARY, UNIT_INTERVAL, arity
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+
+DTYPES = [np.float32, np.float64]
+SHAPES = [(1,), (7,), (33,), (1000,), (3, 5), (17, 31), (2, 3, 4), (2, 1, 3, 2), (1, 1)]
+SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, -2.5, np.inf, -np.inf, np.nan, 90.0, -90.0]
+EXTREME = [1e-40, -1e-40, 3e38, -3e38, 5e-324, 1e-310, 1e308, 710.0, -745.0]
+
+
+def draw(rng, name, shape, dtype):
+    """Values in the function's domain, with exact zeros and ties among them."""
+    values = rng.normal(size=shape) * 2
+    values = np.where(rng.random(shape) < 0.2, np.round(values), values)
+    if name in POSITIVE_ONLY:
+        values = np.abs(values)
+    if name in UNIT_INTERVAL:
+        values = np.clip(values / 8, -1, 1)
+    return values.astype(dtype)
+
+
+def check(name, operands, kernel_operands=None):
+    """The kernel's values for `operands`, which are compared with the formula in float64."""
+    result = KERNELS[name](*(operands if kernel_operands is None else kernel_operands))
+    assert result is not NotImplemented
+    dtype = next(x.dtype for x in operands if isinstance(x, np.ndarray | np.generic))
+    with np.errstate(all="ignore"):
+        expected = ELEMENTWISE[name](*(np.asarray(x, np.float64) for x in operands))
+        expected = expected.astype(dtype)
+    assert result.dtype == dtype
+    assert result.shape == expected.shape
+    finfo = np.finfo(dtype)
+    # A rule may cancel in its local derivative (1 - ans**2), which the cotangent scales.
+    cancelled = 8 * finfo.eps * np.max(np.abs(operands[0])) if name in RULES else 0.0
+    atol = max(4 * finfo.smallest_normal, cancelled)
+    np.testing.assert_allclose(result, expected, rtol=40 * finfo.eps, atol=atol)
+    return result
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_every_elementwise_kernel_has_a_formula(name):
+    assert name in KERNELS
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_contiguous(name, dtype):
+    rng = np.random.default_rng(0)
+    for shape in SHAPES:
+        result = check(name, [draw(rng, name, shape, dtype) for _ in range(arity(name))])
+        assert result.flags.c_contiguous
+        assert result.flags.writeable
+        assert type(result.base) is Block
+        assert result.ctypes.data % 64 == 0
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_special_values(name, dtype):
+    n = arity(name)
+    # A rule's intermediate results may overflow earlier than the formula's.
+    values = SPECIAL if name in RULES else SPECIAL + EXTREME
+    grid = np.array(list(itertools.product(values, repeat=n)), np.float64).T
+    with np.errstate(over="ignore"):
+        operands = [np.ascontiguousarray(row).astype(dtype) for row in grid]
+    check_special(name, operands)
+
+
+def check_special(name, operands):
+    result = KERNELS[name](*operands)
+    with np.errstate(all="ignore"):
+        expected = ELEMENTWISE[name](*operands).astype(result.dtype)
+    finfo = np.finfo(result.dtype)
+    np.testing.assert_allclose(result, expected, rtol=40 * finfo.eps, atol=4 * finfo.smallest_normal)
+    if name in UNARY:
+        zero = expected == 0
+        np.testing.assert_array_equal(np.signbit(result[zero]), np.signbit(expected[zero]))
+
+
+@pytest.mark.parametrize("name", [name for name in ELEMENTWISE if arity(name) > 1])
+def test_strong_zero(name):
+    if name in ("add", "subtract", "multiply", "divide", "maximum", "minimum"):
+        pytest.skip("not a rule")
+    zero = np.zeros(len(SPECIAL), np.float32)
+    operands = [np.array(SPECIAL, np.float32) for _ in range(arity(name) - 1)]
+    for g in (zero, -zero, 0.0, np.float32(0)):
+        np.testing.assert_array_equal(KERNELS[name](g, *operands), zero)
+
+
+def layouts(x):
+    """Arrays equal to `x` that lie differently in memory."""
+    yield np.asfortranarray(x)
+    wide = np.zeros((*x.shape[:-1], 2 * x.shape[-1]), x.dtype)
+    wide[..., ::2] = x
+    yield wide[..., ::2]
+    yield np.ascontiguousarray(x[::-1])[::-1]
+    yield np.ascontiguousarray(x[..., ::-1])[..., ::-1]
+    yield np.ascontiguousarray(x.T).T
+    if x.ndim == 3:
+        yield np.ascontiguousarray(x.transpose(1, 0, 2)).transpose(1, 0, 2)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["exp", "add", "tanh.vjp", "maximum.vjp0", "divide.vjp1"])
+@pytest.mark.parametrize("shape", [(7,), (5, 40), (3, 4, 5), (2, 700)])
+def test_strides(name, shape, dtype):
+    rng = np.random.default_rng(1)
+    operands = [draw(rng, name, shape, dtype) for _ in range(arity(name))]
+    plain = KERNELS[name](*operands)
+    for position in range(len(operands)):
+        for other in layouts(operands[position]):
+            changed = [*operands]
+            changed[position] = other
+            np.testing.assert_array_equal(check(name, changed), plain)
+
+
+def test_column_major_operands_give_a_column_major_result():
+    x = np.asfortranarray(np.arange(12, dtype=np.float32).reshape(3, 4))
+    assert KERNELS["exp"](x).flags.f_contiguous
+    assert KERNELS["add"](x, x).flags.f_contiguous
+    assert KERNELS["add"](x, np.float32(1)).flags.f_contiguous
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["add", "divide", "multiply.vjp0", "maximum", "maximum.vjp1"])
+def test_broadcasting(name, dtype):
+    rng = np.random.default_rng(2)
+    pairs = [
+        ((4, 37), (37,)),
+        ((4, 37), (4, 1)),
+        ((4, 1), (37,)),
+        ((3, 1, 5), (4, 1)),
+        ((4, 37), (1, 1)),
+        ((2, 3, 4), ()),
+        ((600, 3), (3,)),
+        ((3, 600), (3, 1)),
+    ]
+    for left, right in pairs:
+        for shapes in ((left, right), (right, left)):
+            shapes = (*shapes, left)[: arity(name)]
+            check(name, [draw(rng, name, shape, dtype) for shape in shapes])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_broadcast_views_are_read_where_they_lie(dtype):
+    rng = np.random.default_rng(3)
+    x = draw(rng, "add", (20, 30), dtype)
+    scalar = np.broadcast_to(dtype(2.5), (20, 30))
+    row = np.broadcast_to(draw(rng, "add", (30,), dtype), (20, 30))
+    column = np.broadcast_to(draw(rng, "add", (20, 1), dtype), (20, 30))
+    for other in (scalar, row, column):
+        check("add", [x, other])
+        check("tanh.vjp", [other, x])
+        check("multiply", [other, other])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_scalars(dtype):
+    x = np.arange(1, 6, dtype=dtype)
+    for scalar in (2, 2.5, -1, dtype(3), np.array(1.5, dtype)):
+        check("add", [x, np.asarray(scalar, dtype)], [x, scalar])
+        check("divide", [np.asarray(scalar, dtype), x], [scalar, x])
+        result = KERNELS["add"](dtype(1), scalar)
+        assert type(result) is dtype
+        assert result == dtype(1) + dtype(scalar)
+    assert KERNELS["exp"](np.array(1.0, dtype)).dtype == dtype
+    assert type(KERNELS["exp"](np.array(1.0, dtype))) is dtype
+    assert KERNELS["add"](1.0, 2.0) is NotImplemented
+
+
+def test_a_python_number_that_overflows_float32_is_left_to_numpy():
+    x = np.ones(3, np.float32)
+    assert KERNELS["add"](x, 1e300) is NotImplemented
+    assert KERNELS["add"](x, 10**400) is NotImplemented
+    np.testing.assert_array_equal(KERNELS["add"](x, np.inf), np.full(3, np.inf, np.float32))
+
+
+def test_empty():
+    for shape in ((0,), (0, 3), (3, 0), (2, 0, 2)):
+        x = np.zeros(shape, np.float32)
+        assert KERNELS["exp"](x).shape == shape
+        assert KERNELS["add"](x, x).shape == shape
+        assert KERNELS["add"](x, 1.0).shape == shape
+    assert KERNELS["add"](np.zeros((0, 3), np.float32), np.zeros((1, 3), np.float32)).shape == (0, 3)
+
+
+class Subclass(np.ndarray):
+    """An array that is not exactly an ndarray."""
+
+
+UNHANDLED = [
+    np.arange(3),
+    np.arange(3, dtype=np.float16),
+    np.arange(3, dtype=np.complex64),
+    np.arange(3, dtype=np.float32).astype(">f4"),
+    np.array([True, False, True]),
+    np.arange(3, dtype=np.float32).view(Subclass),
+    np.frombuffer(b"\0" + bytes(12), np.uint8)[1:].view(np.float32),
+    [1.0, 2.0, 3.0],
+    None,
+    "text",
+    True,
+    np.float16(1),
+    np.bool_(True),
+    1j,
+]
+
+
+@pytest.mark.parametrize("other", UNHANDLED, ids=lambda x: f"{type(x).__name__}-{getattr(x, 'dtype', '')}")
+def test_what_is_not_handled_is_refused(other):
+    x = np.ones(3, np.float32)
+    assert KERNELS["exp"](other) is NotImplemented
+    assert KERNELS["add"](x, other) is NotImplemented
+    assert KERNELS["add"](other, x) is NotImplemented
+    assert KERNELS["maximum.vjp0"](x, x, other) is NotImplemented
+
+
+def test_mixed_types_wrong_shapes_and_wrong_calls_are_refused():
+    x = np.ones(3, np.float32)
+    assert KERNELS["add"](x, np.ones(3)) is NotImplemented
+    assert KERNELS["add"](x, np.float64(1)) is NotImplemented
+    assert KERNELS["add"](x, np.ones(4, np.float32)) is NotImplemented
+    assert KERNELS["add"](np.ones((2, 3), np.float32), np.ones((3, 2), np.float32)) is NotImplemented
+    assert KERNELS["maximum.vjp0"](x, x, np.ones((2, 2), np.float32)) is NotImplemented
+    assert KERNELS["add"](x) is NotImplemented
+    assert KERNELS["add"](x, x, x) is NotImplemented
+    assert KERNELS["add"]() is NotImplemented
+    assert KERNELS["exp"](x, out=x) is NotImplemented
+    assert KERNELS["exp"](x=x) is NotImplemented
+    assert KERNELS["exp"](np.ones((1,) * 40, np.float32)) is NotImplemented
+
+
+def test_read_only_operands():
+    x = np.ones(3, np.float32)
+    x.flags.writeable = False
+    result = KERNELS["add"](x, x)
+    assert result.flags.writeable
+    np.testing.assert_array_equal(result, [2, 2, 2])

@@ -1,0 +1,19 @@
+//! The arithmetic of Backpass on the CPU, without Python.
+//!
+//! Every kernel is written once over [`simd::Simd`] and runs on AVX-512, AVX2 with FMA, or plain
+//! Rust; [`isa::Isa`] says which. Kernels take raw pointers, because their callers hold arrays of
+//! another language; each states what it needs of them. Results do not depend on the number of
+//! threads.
+
+pub mod elementwise;
+pub mod isa;
+pub mod layout;
+pub mod math;
+pub mod matmul;
+pub mod momentum;
+pub mod pool;
+pub mod real;
+pub mod reduce;
+pub mod simd;
+pub mod softmax;
+pub mod threads;

@@ -1,0 +1,177 @@
+//! The accuracy of the vector mathematics, on every instruction set of the processor.
+//!
+//! float32 is swept: one value in 64 by default, every one with
+//! `cargo test --release --test ulp -- --ignored --nocapture`, which prints what it finds. float64 is
+//! sampled.
+
+use backpass_kernels::elementwise::{Elementwise, UNARY};
+use backpass_kernels::isa::Isa;
+
+/// Name, reference, limits in units in the last place: float32, float64.
+type Function = (&'static str, fn(f64) -> f64, f64, f64);
+
+const FUNCTIONS: &[Function] = &[
+    ("exp", f64::exp, 2.0, 2.0),
+    ("exp2", f64::exp2, 2.0, 2.0),
+    ("expm1", f64::exp_m1, 2.0, 3.0),
+    ("log", f64::ln, 2.0, 2.0),
+    ("log2", f64::log2, 2.0, 2.0),
+    ("log10", f64::log10, 2.0, 2.0),
+    ("log1p", f64::ln_1p, 2.0, 3.0),
+    ("sqrt", f64::sqrt, 0.5, 0.5),
+    ("sin", f64::sin, 4.0, 2.0),
+    ("cos", f64::cos, 4.0, 2.0),
+    ("tanh", f64::tanh, 4.0, 4.0),
+    ("expit", expit, 2.0, 3.0),
+    ("erf", libm::erf, 4.0, 4.0),
+];
+
+fn expit(x: f64) -> f64 {
+    if x < 0.0 { x.exp() / (1.0 + x.exp()) } else { 1.0 / (1.0 + (-x).exp()) }
+}
+
+fn kernel(name: &str) -> &'static Elementwise<1> {
+    UNARY.iter().find(|kernel| kernel.name == name).expect("a kernel of the table")
+}
+
+/// The error of `got` in units in the last place of `exact`, rounded to float32; infinite where one is
+/// nan, infinite or a negative zero and the other is not.
+fn error32(got: f32, exact: f64) -> f64 {
+    let rounded = exact as f32;
+    if rounded.is_nan() || got.is_nan() {
+        return if rounded.is_nan() == got.is_nan() { 0.0 } else { f64::INFINITY };
+    }
+    if rounded.is_infinite() || got.is_infinite() {
+        // One step across the edge of the range is no more than that.
+        let (a, b) = (
+            f64::from(got.clamp(f32::MIN, f32::MAX)),
+            f64::from(rounded.clamp(f32::MIN, f32::MAX)),
+        );
+        return if got == rounded { 0.0 } else { (a - b).abs() / 2f64.powi(104) + 1.0 };
+    }
+    if rounded == 0.0 && got == 0.0 {
+        let signs_agree = rounded.is_sign_negative() == got.is_sign_negative();
+        return if signs_agree { 0.0 } else { f64::INFINITY };
+    }
+    let exponent = u64::from(rounded.abs().max(f32::MIN_POSITIVE).to_bits() >> 23);
+    let unit = f64::from_bits((exponent + 1023 - 127 - 23) << 52);
+    (f64::from(got) - exact).abs() / unit
+}
+
+/// The largest error over every `stride`-th float32 from `first`, and where it is.
+fn sweep(function: &Function, isas: &[Isa], first: u64, last: u64, stride: u64) -> Vec<(f64, f32)> {
+    const CHUNK: usize = 4096;
+    let (name, reference, ..) = *function;
+    let run = kernel(name).single;
+    let mut worst = vec![(0.0, 0.0); isas.len()];
+    let mut at = first;
+    while at < last {
+        let mut xs = Vec::with_capacity(CHUNK);
+        while xs.len() < CHUNK && at < last {
+            xs.push(f32::from_bits(at as u32));
+            at += stride;
+        }
+        let exact: Vec<f64> = xs.iter().map(|&x| reference(f64::from(x))).collect();
+        let mut got = vec![0f32; xs.len()];
+        for (isa, worst) in isas.iter().zip(&mut worst) {
+            // SAFETY: both arrays have the length; the processor has the instruction set.
+            unsafe { run(*isa, got.as_mut_ptr(), xs.len(), [xs.as_ptr()], [1]) };
+            for ((&x, &y), &exact) in xs.iter().zip(&got).zip(&exact) {
+                let error = error32(y, exact);
+                if error > worst.0 {
+                    *worst = (error, x);
+                }
+            }
+        }
+    }
+    worst
+}
+
+/// Sweeps every function over two threads and asserts the limits.
+fn sweep_all(stride: u64) {
+    let isas = Isa::available();
+    let mut failed = Vec::new();
+    for function in FUNCTIONS {
+        let half = 1u64 << 31;
+        let (left, right) = std::thread::scope(|scope| {
+            let left = scope.spawn(|| sweep(function, &isas, 0, half, stride));
+            (sweep(function, &isas, half, 2 * half, stride), left.join().unwrap())
+        });
+        for ((isa, a), b) in isas.iter().zip(left).zip(right) {
+            let (error, x) = if a.0 > b.0 { a } else { b };
+            let line = format!("{:6} {:6} {error:8.3} ULP at {x:e}", function.0, isa.name());
+            println!("{line}");
+            if error > function.2 {
+                failed.push(line);
+            }
+        }
+    }
+    assert!(failed.is_empty(), "over the limit:\n{}", failed.join("\n"));
+}
+
+#[test]
+fn float32_within_limits() {
+    // An odd stride meets every pattern of low bits.
+    sweep_all(if cfg!(debug_assertions) { 4097 } else { 65 });
+}
+
+#[test]
+#[ignore = "every float32: minutes"]
+fn float32_within_limits_everywhere() {
+    sweep_all(1);
+}
+
+/// A reproducible stream of 64-bit words (splitmix64).
+fn words(mut state: u64) -> impl FnMut() -> u64 {
+    move || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+fn error64(got: f64, exact: f64) -> f64 {
+    if exact.is_nan() || got.is_nan() || exact.is_infinite() || got.is_infinite() || exact == got {
+        let same = got == exact && got.is_sign_negative() == exact.is_sign_negative();
+        return if same || (got.is_nan() && exact.is_nan()) { 0.0 } else { f64::INFINITY };
+    }
+    let magnitude = exact.abs().max(f64::MIN_POSITIVE);
+    let unit = f64::from_bits(magnitude.to_bits() + 1) - magnitude;
+    (got - exact).abs() / unit
+}
+
+#[test]
+fn float64_within_limits() {
+    let n = if cfg!(debug_assertions) { 20_000 } else { 400_000 };
+    let mut next = words(1);
+    let mut failed = Vec::new();
+    for &(name, reference, _, limit) in FUNCTIONS {
+        // Any bit pattern, and every magnitude where the functions have their shape.
+        let xs: Vec<f64> = (0..n)
+            .map(|i| match i % 4 {
+                0 => f64::from_bits(next()),
+                1 => (next() as f64 / 2f64.powi(63) - 1.0) * 800.0,
+                2 => (next() as f64 / 2f64.powi(63) - 1.0) * 6.0,
+                _ => 2f64.powi((next() % 80) as i32 - 60) * (next() as f64 / 2f64.powi(63) - 1.0),
+            })
+            .collect();
+        for isa in Isa::available() {
+            let mut got = vec![0f64; xs.len()];
+            // SAFETY: both arrays have the length; the processor has the instruction set.
+            unsafe { (kernel(name).double)(isa, got.as_mut_ptr(), n, [xs.as_ptr()], [1]) };
+            let (error, x) = xs
+                .iter()
+                .zip(&got)
+                .map(|(&x, &y)| (error64(y, reference(x)), x))
+                .fold((0.0, 0.0), |worst, new| if new.0 > worst.0 { new } else { worst });
+            let line = format!("{name:6} {:6} {error:8.3} ULP at {x:e}", isa.name());
+            println!("{line}");
+            if error > limit {
+                failed.push(line);
+            }
+        }
+    }
+    assert!(failed.is_empty(), "over the limit:\n{}", failed.join("\n"));
+}

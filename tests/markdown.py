@@ -1,0 +1,41 @@
+"""The fenced blocks of a Markdown file: its programs, their output, its commands."""
+
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+_FENCE = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+class Block(NamedTuple):
+    """One fenced block: the language that it names, and its lines."""
+
+    language: str
+    text: str
+
+
+def blocks(path: Path) -> list[Block]:
+    """List the fenced blocks of a file that name a language."""
+    page = path.read_text(encoding="utf-8")
+    return [Block(match["language"], match["text"]) for match in _FENCE.finditer(page)]
+
+
+def programs(path: Path) -> list[tuple[str, str | None]]:
+    """Pair each Python program with the output that the page shows after it, if any."""
+    return [
+        (block.text, after.text if after.language == "text" else None)
+        for block, after in pairwise([*blocks(path), Block("", "")])
+        if block.language == "python"
+    ]
+
+
+def commands(path: Path) -> list[str]:
+    """List the shell commands of a file, a line each, without comments."""
+    lines = [
+        line.partition("  #")[0].strip()
+        for block in blocks(path)
+        if block.language == "sh"
+        for line in block.text.splitlines()
+    ]
+    return [line for line in lines if line]

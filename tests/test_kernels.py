@@ -1,0 +1,683 @@
+"""Every registered kernel of every backend computes what its primitive, or its rule, says.
+
+A kernel is free to return NotImplemented where the reference takes over, except in its main case:
+contiguous operands of one shape and dtype.
+"""
+
+import functools
+import importlib
+import inspect
+import itertools
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy
+import pytest
+
+import backpass.numpy
+import backpass.scipy.special  # noqa: F401 - declares primitives
+from backpass.core.backends import NUMPY, Backend
+from backpass.core.primitive import Primitive, Rule
+
+from .gradients.places import Place, cupy_place, primitives, require_gpu, without_kernels
+
+try:
+    importlib.import_module("backpass.nn.optimizers")
+except ImportError:
+    OTHERS = frozenset({"momentum_update"})  # what backpass.nn would have declared
+else:
+    OTHERS = frozenset()
+
+GPU = cupy_place()
+BACKENDS: list[Backend] = [NUMPY, *([GPU.backend] if isinstance(GPU, Place) else [])]
+PRIMITIVES = {p.name: p for p in primitives()}
+#: Updates in place: tested apart.
+UPDATES = frozenset({"momentum_update"})
+PRODUCTS = frozenset({"matmul", "dot"})
+#: Reductions that have no finite value of no elements.
+EXTREMES = frozenset({"max", "min", "logsumexp", "softmax", "log_softmax"})
+
+
+class Kernel:
+    """A registered kernel, its primitive, and the rule it stands for, if it does."""
+
+    def __init__(self, backend: Backend, name: str) -> None:
+        self.backend = backend
+        self.name = name
+        self.call = backend.kernels[name]
+        self.base, _, self.suffix = name.partition(".")
+
+    @property
+    def primitive(self) -> Primitive:
+        return PRIMITIVES[self.base]
+
+    @property
+    def rule(self) -> Rule | None:
+        """The rule; `None` for a kernel that computes the function itself."""
+        if not self.suffix:
+            return None
+        rules = [r for r in self.primitive.vjps if r is not None]
+        if self.suffix == "vjp":
+            return rules[0]
+        return self.primitive.vjps[int(self.suffix.removeprefix("vjp"))]
+
+    @property
+    def keywords(self) -> list[str]:
+        if self.primitive.function is None:
+            return []
+        parameters = inspect.signature(self.primitive.function).parameters.values()
+        return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+
+    @property
+    def count(self) -> int:
+        """The number of the call's operands."""
+        return len(self.primitive.parameters)
+
+    @property
+    def kind(self) -> str:
+        """How to call it: this is where a new kind of kernel must be described."""
+        if self.base in UPDATES:
+            return "update"
+        if self.base in PRODUCTS:
+            return "product"
+        if "axis" in self.keywords:
+            return "reduction"
+        if self.base == "broadcast_to":
+            return "spread"
+        if not self.keywords and not self.primitive.variadic and self.count <= 2:
+            return ("unary", "binary")[self.count - 1]
+        pytest.fail(f"tests/test_kernels.py does not know how to call {self.name}")
+
+    def reference(self, *xs: Any, **keywords: Any) -> Any:
+        """Compute what the kernel should, from the operands, without any kernel.
+
+        For a rule the first operand is the cotangent; the others are the call's operands.
+        """
+        with without_kernels(self.backend) as bare, numpy.errstate(all="ignore"):
+            function = self.primitive.reference(bare)
+            if self.rule is None:
+                return function(*xs, **keywords)
+            g, *operands = xs
+            return self.rule.run(g, self.saved(*operands, **keywords), keywords)
+
+    def saved(self, *operands: Any, **keywords: Any) -> list[Any]:
+        """Return what the rule reads."""
+        with numpy.errstate(all="ignore"):
+            ans = self.primitive.reference(self.backend)(*operands, **keywords)
+        assert self.rule is not None
+        return [(ans, *operands)[p] for p in self.rule.positions]
+
+    def run(self, *xs: Any, **keywords: Any) -> Any:
+        """Call the kernel as a walk does."""
+        if self.rule is None:
+            return self.call(*xs, **keywords)
+        g, *operands = xs
+        return self.call(g, *self.saved(*operands, **keywords), **keywords)
+
+    def fetch(self, x: Any) -> Any:
+        return numpy.asarray(self.backend.to_host(x))
+
+
+def names(*kinds: str) -> list[Any]:
+    """Return the kernels of some kinds, as parameters of a test."""
+    found = [Kernel(backend, name) for backend in BACKENDS for name in sorted(backend.kernels)]
+    known = [k for k in found if k.base in PRIMITIVES]
+    return [
+        pytest.param(k, id=f"{k.backend.name}-{k.name}") for k in known if k.kind in kinds
+    ]
+
+
+# ----- operands -----------------------------------------------------------------------------------
+
+DTYPES = ("float32", "float64")
+#: Views of an array of shape (6, 8) or longer, on whatever device.
+VIEWS: dict[str, Callable[[Any, Any], Any]] = {
+    "main": lambda xp, x: x,
+    "1d": lambda xp, x: x.reshape(-1),
+    "3d": lambda xp, x: x.reshape(2, 3, -1),
+    "spaced": lambda xp, x: x[::2, ::2],
+    "1d_spaced": lambda xp, x: x.reshape(-1)[1::3],
+    "reversed": lambda xp, x: x[::-1, ::-1],
+    "transposed": lambda xp, x: x.T,
+    "column": lambda xp, x: x[:, 3],
+    "part": lambda xp, x: x[1:4, 2:5],
+    "spread_row": lambda xp, x: xp.broadcast_to(x[0], x.shape),
+    "spread_column": lambda xp, x: xp.broadcast_to(x[:, :1], x.shape),
+    "spread_scalar": lambda xp, x: xp.broadcast_to(x[1, 1], x.shape),
+    "one": lambda xp, x: x[:1, :1],
+    "0d": lambda xp, x: x[2, 3],
+    "0d_array": lambda xp, x: x[2:3, 3:4].reshape(()),
+    "empty": lambda xp, x: x[:0],
+    "empty_1d": lambda xp, x: x.reshape(-1)[:0],
+    "empty_columns": lambda xp, x: x[:, :0],
+}
+
+
+def special(dtype: str) -> Any:
+    """Return the numbers where kernels err: zeros, infinities, nan, denormals, ends of ranges."""
+    limits = numpy.finfo(dtype)
+    positive = [
+        0.0, limits.smallest_subnormal, limits.tiny / 8, limits.tiny, limits.eps, 1e-3, 0.25, 0.5,
+        1 - limits.epsneg, 1.0, 1 + limits.eps, 1.5, 2.0, 3.25, 10.0, 20.0, 87.3, 88.8, 103.9, 1e4,
+        limits.max / 4, limits.max, numpy.inf,
+    ]  # fmt: skip
+    values = numpy.array(positive, dtype)
+    return numpy.concatenate([values, -values, numpy.array([numpy.nan], dtype)])
+
+
+def ordinary(dtype: str, count: int, seed: int = 0) -> Any:
+    """Return numbers of both signs, about 1."""
+    return numpy.random.default_rng(seed).uniform(-2, 2, count).astype(dtype)
+
+
+def mixed(dtype: str, seed: int = 0) -> Any:
+    """Return special and ordinary numbers in an array of shape (12, 8)."""
+    values = numpy.concatenate([special(dtype), ordinary(dtype, 96 - len(special(dtype)), seed)])
+    return numpy.random.default_rng(seed).permutation(values).reshape(12, 8)
+
+
+def cotangents(dtype: str, seed: int = 5) -> Any:
+    """Return cotangents in an array of shape (12, 8): many zeros, a few that are not finite."""
+    rare = numpy.array([0.0, -0.0, 1.0, -1.0, numpy.inf, numpy.nan] * 3 + [0.0] * 22, dtype)
+    values = numpy.concatenate([rare, ordinary(dtype, 96 - len(rare), seed)])
+    return numpy.random.default_rng(seed).permutation(values).reshape(12, 8)
+
+
+# ----- comparison ---------------------------------------------------------------------------------
+
+
+def compare(kernel: Kernel, found: Any, right: Any, shape: Any, scale: Any = 0.0) -> None:
+    """Compare to a few units in the last place, and to as much of `scale`, elementwise."""
+    if kernel.backend.device == "cpu":
+        assert isinstance(found, numpy.ndarray | numpy.generic), type(found)
+        assert (found.shape == ()) == isinstance(found, numpy.generic), "0-d results are scalars"
+    found, right = kernel.fetch(found), kernel.fetch(right)
+    assert found.dtype == right.dtype
+    if kernel.rule is None:
+        assert found.shape == right.shape
+    # A rule's result is un-broadcast centrally.
+    found, right = numpy.broadcast_arrays(found, right)
+    assert found.shape == shape
+    limits = numpy.finfo(right.dtype)
+    with numpy.errstate(all="ignore"):
+        allowed = 16 * limits.eps * (abs(right) + scale) + 4 * limits.smallest_subnormal
+        same = (found == right) | (numpy.isnan(found) & numpy.isnan(right))
+        close = numpy.isfinite(found) & numpy.isfinite(right) & (abs(found - right) <= allowed)
+    wrong = ~(same | close)
+    assert not wrong.any(), (
+        f"{kernel.name}: {found[wrong][:5]} where the reference has {right[wrong][:5]}, "
+        f"at {[tuple(map(int, i)) for i in numpy.argwhere(wrong)[:5]]}"
+    )
+    if kernel.rule is None and kernel.kind == "unary":
+        zeros = found == 0
+        assert (numpy.signbit(found) == numpy.signbit(right))[zeros].all(), "the sign of a zero"
+
+
+def check(kernel: Kernel, xs: list[Any], *, main: bool = False, **options: Any) -> bool:
+    """Run a kernel and compare it; tell whether it handled the operands."""
+    keywords = options.pop("keywords", {})
+    before = [kernel.fetch(x).copy() for x in xs]
+    found = kernel.run(*xs, **keywords)
+    for x, old in zip(xs, before, strict=True):
+        numpy.testing.assert_array_equal(kernel.fetch(x), old)
+    if found is NotImplemented:
+        assert not main, f"{kernel.name} does not handle its main case"
+        return False
+    right = kernel.reference(*xs, **keywords)
+    shape = options.pop("shape", None)
+    compare(kernel, found, right, right.shape if shape is None else shape, **options)
+    return True
+
+
+def views(kernel: Kernel, x: Any) -> Iterator[tuple[str, Any]]:
+    """Yield views of an array, on the kernel's device."""
+    there = kernel.backend.from_host(x)
+    for name, view in VIEWS.items():
+        yield name, view(kernel.backend.library, there)
+
+
+# ----- the table ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
+def test_every_kernel_belongs_to_a_primitive(backend):
+    assert backend.kernels
+    for name in backend.kernels:
+        base, dot, suffix = name.partition(".")
+        if base in OTHERS and not dot:
+            continue
+        assert base in PRIMITIVES, f"the kernel {name} belongs to no primitive"
+        if not dot:
+            continue
+        found = re.fullmatch(r"vjp(\d*)", suffix)
+        assert found, f"{name}: a rule's kernel is called vjp, vjp0, vjp1"
+        rules = PRIMITIVES[base].vjps
+        if found[1]:
+            assert int(found[1]) < len(rules), name
+            assert rules[int(found[1])] is not None, name
+        else:
+            assert sum(rule is not None for rule in rules) == 1, name
+
+
+def test_the_gpus_kernels_are_here_where_a_gpu_is_required():
+    assert require_gpu().backend in BACKENDS
+
+
+# ----- elementwise --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kernel", names("unary"))
+def test_unary(kernel, dtype):
+    if kernel.rule is None:
+        for name, x in views(kernel, mixed(dtype)):
+            check(kernel, [x], main=name in ("main", "1d"))
+        check(kernel, [kernel.backend.from_host(ordinary(dtype, 70_001))], main=True)
+        return
+    for (name, x), (_, g) in zip(
+        views(kernel, mixed(dtype)), views(kernel, cotangents(dtype)), strict=True
+    ):
+        scale = abs(kernel.fetch(g))
+        check(kernel, [g, x], main=name in ("main", "1d"), scale=scale)
+    x, g = (kernel.backend.from_host(ordinary(dtype, 70_001, seed)) for seed in (1, 2))
+    check(kernel, [g, x], main=True, scale=abs(kernel.fetch(g)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kernel", [p for p in names("unary") if p.values[0].suffix])
+def test_unary_rule_with_a_spread_cotangent(kernel, dtype):
+    xp = kernel.backend.library
+    x = kernel.backend.from_host(mixed(dtype))
+    row = kernel.backend.from_host(cotangents(dtype)[0])
+    for g in (numpy.ones((), dtype)[()], numpy.zeros((), dtype)[()], row):
+        g = xp.broadcast_to(kernel.backend.from_host(g), x.shape)
+        check(kernel, [g, x], scale=abs(kernel.fetch(g)))
+
+
+def _wide(kernel: Kernel, xs: list[Any]) -> Any:
+    """Return the scale of rounding of a binary rule: that of the cotangent."""
+    return 0.0 if kernel.rule is None else abs(kernel.fetch(xs[0]))
+
+
+def _binary(kernel: Kernel, x: Any, y: Any, dtype: str, main: bool = False) -> bool:
+    shape = numpy.broadcast_shapes(numpy.shape(x), numpy.shape(y))
+    if kernel.rule is None:
+        return check(kernel, [x, y], main=main)
+    count = max(int(numpy.prod(shape)), 1)
+    values = numpy.resize(cotangents(dtype).ravel(), count)[: int(numpy.prod(shape))]
+    g = kernel.backend.from_host(values.reshape(shape))[()]
+    return check(kernel, [g, x, y], main=main, shape=shape, scale=_wide(kernel, [g]))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kernel", names("binary"))
+def test_binary_of_one_shape(kernel, dtype):
+    for (name, x), (_, y) in zip(
+        views(kernel, mixed(dtype, 1)), views(kernel, mixed(dtype, 2)), strict=True
+    ):
+        _binary(kernel, x, y, dtype, main=name in ("main", "1d"))
+    every = numpy.array(list(itertools.product(special(dtype), repeat=2)), dtype)
+    x, y = (kernel.backend.from_host(numpy.ascontiguousarray(e)) for e in every.T)
+    _binary(kernel, x, y, dtype, main=True)
+    x, y = (kernel.backend.from_host(ordinary(dtype, 70_001, seed)) for seed in (1, 2))
+    _binary(kernel, x, y, dtype, main=True)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kernel", names("binary"))
+def test_binary_broadcasts(kernel, dtype):
+    put = kernel.backend.from_host
+    x, y = put(mixed(dtype, 1)), put(mixed(dtype, 2))
+    pairs = [
+        (x, y[0]), (x[0], y), (x, y[:, :1]), (x[:, :1], y), (x[:, :1], y[:1]), (x[:1], y[:, :1]),
+        (x, y[0, 0]), (x[0, 0], y), (x.T, y[:, 0]), (x[::2], y[1]), (x[None], y[:, None]),
+        (x[:0], y[0]), (x[0, 0], y[:0]), (x, y[:1, :1]), (x[2], y[3, 4]), (x[1, 2], y[3, 4]),
+        (x.reshape(3, 4, 8), y[:4]), (x.reshape(3, 4, 8)[:, :1], y[:4]),
+    ]  # fmt: skip
+    for one, other in pairs:
+        _binary(kernel, one, other, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kernel", names("binary"))
+def test_binary_with_numbers(kernel, dtype):
+    x = kernel.backend.from_host(mixed(dtype, 1))
+    for number in (2.0, 0.0, -1.5, 3, 0, numpy.inf, numpy.nan, 1e-320):
+        _binary(kernel, x, number, dtype)
+        _binary(kernel, number, x, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kernel", names("binary"))
+def test_a_cotangent_that_is_spread_or_strided(kernel, dtype):
+    if kernel.rule is None:
+        pytest.skip("it is no rule")
+    xp, put = kernel.backend.library, kernel.backend.from_host
+    x, y, g = put(mixed(dtype, 1)), put(mixed(dtype, 2)), put(cotangents(dtype))
+    for spread in (
+        xp.broadcast_to(put(numpy.ones((), dtype)), x.shape),
+        xp.broadcast_to(g[0], x.shape),
+        g[::-1],
+        xp.broadcast_to(put(numpy.zeros((), dtype)), x.shape),
+    ):
+        check(kernel, [spread, x, y], shape=x.shape, scale=_wide(kernel, [spread]))
+
+
+@pytest.mark.parametrize("kernel", names("unary", "binary"))
+def test_what_a_kernel_is_not_made_for_it_leaves_to_the_reference(kernel):
+    count = kernel.count + bool(kernel.suffix)
+    odd = [numpy.arange(1, 5), numpy.ones(4, bool), ordinary("float64", 4) + 1j]
+    odd += [ordinary("float16", 4), ordinary("float64", 4).astype(">f8")]
+    for x in odd:
+        if kernel.backend.device != "cpu" and x.dtype.byteorder == ">":
+            continue
+        try:
+            right = kernel.reference(*[kernel.backend.from_host(x)] * count)
+        except TypeError:
+            continue
+        found = kernel.run(*[kernel.backend.from_host(x)] * count)
+        if found is not NotImplemented:
+            assert found.dtype == right.dtype
+            numpy.testing.assert_allclose(kernel.fetch(found), kernel.fetch(right), rtol=1e-2)
+    assert kernel.call(*[object()] * _operands(kernel)) is NotImplemented
+
+
+def _operands(kernel: Kernel) -> int:
+    if kernel.rule is None:
+        return kernel.count
+    return 1 + len(kernel.rule.positions)
+
+
+class _Subclass(numpy.ndarray):
+    """An array that computes in a way of its own."""
+
+
+@pytest.mark.parametrize("kernel", names("unary", "binary", "reduction", "product"))
+def test_a_subclass_and_shapes_that_do_not_fit_are_left_to_the_reference(kernel):
+    x = ordinary("float64", 6).reshape(2, 3)
+    count = _operands(kernel)
+    if kernel.backend.device == "cpu":
+        assert kernel.call(*[x.view(_Subclass)] * count) is NotImplemented
+    if count > 1 and kernel.kind in ("binary", "product"):
+        put = kernel.backend.from_host
+        operands = [put(x), put(ordinary("float64", 20).reshape(4, 5))]
+        assert kernel.call(*(operands * count)[:count]) is NotImplemented
+
+
+@pytest.mark.parametrize("kernel", names("binary"))
+def test_operands_of_two_dtypes(kernel):
+    put = kernel.backend.from_host
+    single, double = put(ordinary("float32", 6, 1)), put(ordinary("float64", 6, 2))
+    for x, y in ((single, double), (double, single), (single, double[0]), (double[0], single)):
+        _binary(kernel, x, y, "float64")
+    _binary(kernel, single, put(numpy.arange(1, 7)), "float64")
+
+
+# ----- reductions ---------------------------------------------------------------------------------
+
+AXES: list[Any] = [None, 0, 1, -1, -2, (0, 1), (-1, 0), (1,), ()]
+AXES_3D: list[Any] = [None, 0, 1, 2, -1, (0, 1), (0, 2), (1, 2), (-3, -1), (0, 1, 2)]
+
+
+def rows(dtype: str) -> Any:
+    """Return numbers in an array of shape (12, 8), with rows of special ones."""
+    x = ordinary(dtype, 96, 3).reshape(12, 8) * 20
+    x[1] = -numpy.inf
+    x[2, 3] = numpy.inf
+    x[3, ::2] = numpy.inf
+    x[4, 1] = numpy.nan
+    x[5] = 7
+    x[6, :5] = -numpy.inf
+    x[7, 2:4] = x[7].max()
+    x[8] = 0
+    x[9, 0], x[9, 1] = numpy.inf, -numpy.inf
+    return x
+
+
+def _combinations(kernel: Kernel, axes: list[Any]) -> Iterator[dict[str, Any]]:
+    """Yield keywords as core passes them: those that are not the default."""
+    for axis in axes:
+        for keepdims in (False, True) if "keepdims" in kernel.keywords else (False,):
+            keywords = {} if axis is None else {"axis": axis}
+            yield {**keywords, "keepdims": True} if keepdims else keywords
+
+
+def _reduce(kernel: Kernel, x: Any, keywords: dict[str, Any], main: bool = False) -> bool:
+    host = kernel.fetch(x)
+    with numpy.errstate(all="ignore"):
+        finite = abs(numpy.where(numpy.isfinite(host), host, 0))
+    if kernel.rule is None:
+        if kernel.base in ("softmax", "log_softmax"):
+            scale: Any = 1 + finite.max(initial=0.0)
+        elif kernel.base == "logsumexp":
+            scale = 1 + finite.max(initial=0.0)
+        else:
+            scale = finite.sum() if kernel.base in ("sum", "mean") else 0.0
+        return check(kernel, [x], main=main, keywords=keywords, scale=scale)
+    ans = kernel.primitive.reference(kernel.backend)
+    with numpy.errstate(all="ignore"):
+        shape = ans(x, **keywords).shape
+    values = numpy.resize(ordinary(host.dtype, 97, 9), int(numpy.prod(shape))).astype(host.dtype)
+    values[::5] = 0
+    g = kernel.backend.from_host(values.reshape(shape))[()]
+    total = abs(values).sum() * (1 + finite.max(initial=0.0))
+    return check(kernel, [g, x], main=main, keywords=keywords, shape=x.shape, scale=total)
+
+
+def _is_empty_reduction(x: Any, axis: Any) -> bool:
+    if x.size:
+        return False
+    lengths = numpy.array(x.shape)
+    return bool((lengths[list(numpy.atleast_1d(axis))] == 0).any()) if axis is not None else True
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kernel", names("reduction"))
+def test_reduction(kernel, dtype):
+    ordinary_rows = ordinary(dtype, 96, 3).reshape(12, 8)
+    for values in (ordinary_rows, rows(dtype)):
+        for name, x in views(kernel, values):
+            if x.ndim not in (1, 2) or name == "0d_array":
+                continue
+            axes = AXES if x.ndim == 2 else [None, 0, -1, (0,), ()]
+            for keywords in _combinations(kernel, axes):
+                if kernel.base in EXTREMES and _is_empty_reduction(x, keywords.get("axis")):
+                    assert kernel.call(x, **keywords) is NotImplemented if not kernel.suffix else 1
+                    continue
+                if keywords.get("axis") == () and kernel.base not in ("sum", "max", "min", "mean"):
+                    continue
+                main = name in ("main", "1d") and keywords.get("axis") != ()
+                _reduce(kernel, x, keywords, main=main)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kernel", names("reduction"))
+def test_reduction_of_three_axes_and_of_many_elements(kernel, dtype):
+    x = kernel.backend.from_host(rows(dtype).reshape(3, 4, 8))
+    for view in (x, x.transpose(2, 0, 1), x[:, ::2, ::-1]):
+        for keywords in _combinations(kernel, AXES_3D):
+            _reduce(kernel, view, keywords)
+    large = kernel.backend.from_host(ordinary(dtype, 257 * 300).reshape(257, 300))
+    for keywords in _combinations(kernel, [None, 0, 1]):
+        _reduce(kernel, large, keywords, main=True)
+
+
+@pytest.mark.parametrize("kernel", names("reduction"))
+def test_an_axis_or_a_keyword_that_it_does_not_know(kernel):
+    x = kernel.backend.from_host(ordinary("float64", 6).reshape(2, 3))
+    operands = [x] * _operands(kernel)
+    for axis in (2, -3, (0, 0), (0, 2), 1.5, "0"):
+        assert kernel.call(*operands, axis=axis) is NotImplemented, axis
+    if kernel.rule is not None or "initial" not in kernel.keywords:
+        return
+    mask = kernel.backend.from_host(numpy.array([[True, False, True], [False, True, True]]))
+    for keywords in ({"initial": 0.75}, {"initial": 0.75, "where": mask}, {"axis": numpy.int64(1)}):
+        if kernel.backend.device == "cpu" or "initial" not in keywords:
+            check(kernel, [x], keywords=keywords, scale=10.0)
+
+
+@pytest.mark.parametrize("kernel", names("reduction"))
+def test_a_reduction_of_other_dtypes(kernel):
+    if kernel.rule is not None:
+        pytest.skip("a rule's cotangent has the dtype of the answer")
+    for x in (numpy.arange(6), numpy.ones(6, bool), ordinary("float16", 6)):
+        there = kernel.backend.from_host(x)
+        found = kernel.call(there)
+        if found is not NotImplemented:
+            right = kernel.reference(there)
+            assert found.dtype == right.dtype
+            numpy.testing.assert_allclose(kernel.fetch(found), kernel.fetch(right), rtol=1e-2)
+
+
+# ----- products -----------------------------------------------------------------------------------
+
+SHAPES: list[tuple[tuple[int, ...], tuple[int, ...]]] = [
+    ((2, 3), (3, 4)), ((1, 5), (5, 1)), ((5, 1), (1, 6)), ((1, 1), (1, 1)), ((17, 33), (33, 19)),
+    ((1, 64), (64, 48)), ((64, 1), (1, 48)), ((67, 129), (129, 83)), ((1, 784), (784, 200)),
+    ((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)), ((0, 3), (3, 2)), ((2, 0), (0, 3)),
+    ((2, 3), (3, 0)), ((0,), (0,)), ((4, 2, 3), (3, 2)), ((4, 2, 3), (4, 3, 5)),
+]  # fmt: skip
+LAYOUTS: dict[str, Callable[[Any, Any], Any]] = {
+    "contiguous": lambda xp, x: x,
+    "columns_first": lambda xp, x: xp.asfortranarray(x),
+    "spaced": lambda xp, x: xp.concatenate([x, x], axis=-1)[..., : x.shape[-1]],
+    "reversed": lambda xp, x: x[..., ::-1],
+    "spread": lambda xp, x: xp.broadcast_to(x[..., :1], x.shape),
+}
+
+
+def _product(kernel: Kernel, x: Any, y: Any, main: bool) -> None:
+    if kernel.rule is None:
+        scale = abs(kernel.fetch(x)) @ abs(kernel.fetch(y)) if min(x.ndim, y.ndim) else 0.0
+        check(kernel, [x, y], main=main, scale=scale)
+        return
+    if x.ndim != 2 or y.ndim != 2:
+        return
+    g = kernel.backend.from_host(ordinary(x.dtype, x.shape[0] * y.shape[1], 8))
+    g = g.reshape(x.shape[0], y.shape[1])
+    first = kernel.suffix == "vjp0"
+    size = abs(kernel.fetch(g))
+    scale = size @ abs(kernel.fetch(y)).T if first else abs(kernel.fetch(x)).T @ size
+    check(kernel, [g, x, y], main=main, shape=(x if first else y).shape, scale=scale)
+    ones = kernel.backend.library.broadcast_to(g[:1, :1] if g.size else g, g.shape)
+    found = kernel.run(ones, x, y)
+    if found is not NotImplemented:
+        scale = numpy.resize(abs(kernel.fetch(ones)), g.shape)
+        scale = scale @ abs(kernel.fetch(y)).T if first else abs(kernel.fetch(x)).T @ scale
+        compare(kernel, found, kernel.reference(ones, x, y), found.shape, scale)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kernel", names("product"))
+def test_product(kernel, dtype):
+    xp, put = kernel.backend.library, kernel.backend.from_host
+    for a, b in SHAPES:
+        if kernel.base == "dot" and max(len(a), len(b)) > 2:
+            continue
+        x = put(ordinary(dtype, int(numpy.prod(a)), 1).reshape(a))
+        y = put(ordinary(dtype, int(numpy.prod(b)), 2).reshape(b))
+        for (one, f), (other, h) in itertools.product(LAYOUTS.items(), repeat=2):
+            if x.size and y.size:
+                main = one == other == "contiguous" and x.ndim == y.ndim == 2
+                _product(kernel, f(xp, x), h(xp, y), main)
+            elif one == other == "contiguous":
+                _product(kernel, x, y, False)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kernel", names("product"))
+def test_a_product_does_not_lose_what_is_not_finite(kernel, dtype):
+    for value in (numpy.nan, numpy.inf):
+        for zeros in (False, True):
+            x = ordinary(dtype, 15, 1).reshape(5, 3)
+            y = numpy.zeros((3, 4), dtype) if zeros else ordinary(dtype, 12, 2).reshape(3, 4)
+            x[2, 1] = value
+            there = [kernel.backend.from_host(a) for a in (x, y)]
+            if kernel.rule is None:
+                assert check(kernel, there, main=True, scale=10.0)
+            else:
+                g = kernel.backend.from_host(numpy.zeros((5, 4), dtype))
+                assert check(kernel, [g, *there], main=True, scale=10.0)
+
+
+# ----- spreading ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kernel", names("spread"))
+def test_spread(kernel, dtype):
+    x = kernel.backend.from_host(mixed(dtype))
+    for view, shape in (
+        (x[0, 0], (3,)), (x[0, 0], ()), (x[0, 0], (2, 0)), (x[0], (12, 8)), (x[:, :1], (12, 8)),
+        (x[:1, :1], (12, 8)), (x, (12, 8)), (x, (2, 12, 8)), (x[::2, ::-1], (3, 6, 8)),
+        (x[:1, :0], (5, 0)), (x[2:3, 2:3].reshape(()), (2, 2)),
+    ):  # fmt: skip
+        found = kernel.run(view, shape=shape)
+        if found is not NotImplemented:
+            right = kernel.fetch(kernel.reference(view, shape=shape))
+            assert found.dtype == right.dtype
+            assert found.shape == right.shape
+            numpy.testing.assert_array_equal(kernel.fetch(found), right)
+    for wrong in ((5,), (8, 12), (12,)):
+        try:
+            assert kernel.run(x, shape=wrong) is NotImplemented
+        except ValueError as error:
+            assert "broadcast" in str(error)  # noqa: PT017 - it may also leave it to the reference
+
+
+# ----- updates in place ---------------------------------------------------------------------------
+
+
+def _update(backend: Backend, dtype: str, shapes: list[tuple[int, ...]]) -> list[Any]:
+    made = []
+    for seed in range(3):
+        for i, shape in enumerate(shapes):
+            x = ordinary(dtype, int(numpy.prod(shape)), 10 * seed + i).reshape(shape)
+            made.append(backend.from_host(x))
+    return made
+
+
+@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_momentum_update(backend, dtype):
+    if "momentum_update" not in backend.kernels:
+        pytest.skip(f"{backend.name} has no such kernel")
+    call = backend.kernels["momentum_update"]
+    reference = (
+        PRIMITIVES["momentum_update"].reference(backend)
+        if "momentum_update" in PRIMITIVES
+        else functools.partial(pytest.skip, "backpass.nn, which defines it, is not installed")
+    )
+    options = {"learning_rate": 0.25, "momentum": 0.75}
+    for shapes in ([(5,)], [(3, 4), (4,), (1, 1)], [(70_001,), (0,), (2, 2, 2)]):
+        found, right = _update(backend, dtype, shapes), _update(backend, dtype, shapes)
+        assert call(*found, **options) is None
+        reference(*right, **options)
+        limit = 4 * numpy.finfo(dtype).eps
+        for x, y in zip(found, right, strict=True):
+            numpy.testing.assert_allclose(
+                backend.to_host(x), backend.to_host(y), rtol=limit, atol=limit
+            )
+
+
+@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
+def test_momentum_update_refuses_before_it_touches_anything(backend):
+    if "momentum_update" not in backend.kernels:
+        pytest.skip(f"{backend.name} has no such kernel")
+    call = backend.kernels["momentum_update"]
+    options = {"learning_rate": 0.25, "momentum": 0.75}
+    good = _update(backend, "float64", [(4,), (4,)])
+    other = backend.from_host(ordinary("float32", 4))
+    short = backend.from_host(ordinary("float64", 3))
+    strided = backend.from_host(ordinary("float64", 8))[::2]
+    for place, bad in itertools.product(range(1, 6), (other, short, strided)):
+        operands = [*good[:place], bad, *good[place + 1 :]]
+        before = [backend.to_host(x).copy() for x in operands]
+        assert call(*operands, **options) is NotImplemented
+        for x, old in zip(operands, before, strict=True):
+            numpy.testing.assert_array_equal(backend.to_host(x), old)
+    assert call(good[0], good[0], good[4], **options) is NotImplemented  # one array, two parts
+    if backend.device == "cpu":
+        good[1].flags.writeable = False
+        assert call(*good, **options) is NotImplemented
