@@ -47,7 +47,7 @@ def row(public: str, found: Any) -> str:
     if isinstance(found, Primitive):
         operands = ", ".join(found.parameters)
         return f"| `{public}({operands})` | {summary} | {gradient(found)} |"
-    return f"| `{public}` | {summary} | by its parts |"
+    return f"| `{public}` | {summary} | |"
 
 
 def gradient(primitive: Primitive) -> str:

@@ -20,14 +20,8 @@ from packaging.metadata import Metadata
 from uv import find_uv_bin
 
 from .markdown import programs
+from .repository import PROJECTS, README, ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
-PROJECTS = {
-    "backpass-core": ROOT / "packages/backpass-core",
-    "backpass-cpu": ROOT / "rust/backpass-cpu",
-    "backpass-cuda": ROOT / "packages/backpass-cuda",
-    "backpass-nn": ROOT / "packages/backpass-nn",
-}
 EXTENSION = "backpass/cpu/_kernels"
 
 
@@ -188,7 +182,7 @@ def test_the_pure_wheels_fit_every_machine(built):
 
 
 def test_the_first_program_runs_on_the_installed_wheels(environment, tmp_path):
-    program, output = programs(ROOT / "README.md")[0]
+    program, output = programs(README)[0]
     assert run(environment, "-I", "-W", "error", "-c", program, cwd=tmp_path).stdout == output
     where = run(
         environment,
@@ -211,7 +205,7 @@ def test_numpy_alone_computes_where_the_extension_cannot_be_loaded(environment, 
     extension.unlink()  # never written to in place: it may be a link into uv's cache
     if damage == "not a library":
         extension.write_bytes(b"no machine's code")
-    program, output = programs(ROOT / "README.md")[0]
+    program, output = programs(README)[0]
     done = run(environment, "-I", "-c", program, cwd=tmp_path)
     assert done.stdout == output
     assert done.stderr.count("backpass-cpu cannot be loaded") == 1

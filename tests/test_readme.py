@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from .markdown import programs
+from .repository import README, ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     path
     for pattern in ("README.md", "packages/*/README.md", "rust/*/README.md", "docs/*.md")
@@ -38,7 +38,7 @@ def test_every_program_prints_what_its_page_shows(page):
 
 
 def test_the_readme_shows_what_its_first_program_prints():
-    _, output = programs(ROOT / "README.md")[0]
+    _, output = programs(README)[0]
     assert output
 
 

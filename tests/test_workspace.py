@@ -14,14 +14,8 @@ from typing import Any
 import pytest
 
 from .markdown import commands
+from .repository import PROJECTS, README, ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
-README = ROOT / "README.md"
-PROJECTS = {
-    path.parent.name: path.parent
-    for pattern in ("packages/*/pyproject.toml", "rust/*/pyproject.toml")
-    for path in sorted(ROOT.glob(pattern))
-}
 # The distributions that each may import.
 MAY_IMPORT: dict[str, set[str]] = {
     "backpass-core": {"backpass-cpu"},

@@ -38,16 +38,15 @@ class Place:
         return self.backend.to_host(getattr(x, "value", x))
 
 
-def primitives(package: str = "backpass") -> list[Primitive]:
+def primitives(package: str = "backpass") -> tuple[Primitive, ...]:
     """Return every primitive that a loaded module of a package holds, once."""
-    found = {
-        id(value): value
-        for name, module in list(sys.modules.items())
-        if f"{name}.".startswith(f"{package}.")
-        for value in list(vars(module).values())
-        if isinstance(value, Primitive)
-    }
-    return list(found.values())
+    return _primitives(tuple(name for name in sys.modules if f"{name}.".startswith(f"{package}.")))
+
+
+@functools.lru_cache(8)
+def _primitives(modules: tuple[str, ...]) -> tuple[Primitive, ...]:
+    values = [v for name in modules for v in list(vars(sys.modules[name]).values())]
+    return tuple({id(v): v for v in values if isinstance(v, Primitive)}.values())
 
 
 def forget_kernels() -> None:

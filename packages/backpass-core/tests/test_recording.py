@@ -293,6 +293,50 @@ def test_two_losses_over_one_hidden_layer_need_retain_graph():
     assert_allclose(w.grad, [10.0])
 
 
+def test_a_graph_at_the_top_survives_a_call_of_grad():
+    w = leaf(1, 2)
+    hidden = w * w
+    loss = np.sum(hidden)
+    grad(lambda x: np.sum(x * x))(np.array([1.0]))
+    grad(lambda x: np.sum(x * hidden), 0)(numpy.array([1.0, 2.0]))
+    assert hidden.tracked
+    loss = loss + np.sum(hidden)
+    loss.backward()
+    assert_array_equal(w.grad, [4.0, 8.0])
+
+
+def test_a_graph_in_one_thread_survives_grad_in_another():
+    w = leaf(1, 2)
+    go, done = threading.Event(), threading.Event()
+
+    def other():
+        go.wait()
+        grad(lambda x: np.sum(x * x))(np.array([1.0]))
+        done.set()
+
+    def f(x):
+        y = x * x
+        go.set()
+        done.wait()
+        assert y.tracked
+        return np.sum(y * w)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    g = grad(f)(np.array([3.0, 4.0]))
+    thread.join()
+    assert_array_equal(g, [6.0, 16.0])
+    assert_array_equal(w.grad, [9.0, 16.0])
+
+
+def test_what_a_pull_needs_survives_a_call_of_grad():
+    _, pull = vjp(lambda x: np.tanh(x), 0.5)
+    grad(lambda x: x * x)(1.0)
+    assert pull(1.0)[0] == pytest.approx(1 - numpy.tanh(0.5) ** 2)
+    out = grad(lambda y: y * pull(1.0)[0])(2.0)
+    assert out == pytest.approx(1 - numpy.tanh(0.5) ** 2)
+
+
 def test_backward_with_a_gradient():
     w = leaf(1, 2)
     (w * w).backward([1.0, 10.0])

@@ -35,7 +35,9 @@ unsafe extern "C" fn deallocate(object: *mut ffi::PyObject) {
     // reference is gone.
     unsafe {
         let class = ffi::Py_TYPE(object);
-        release(NonNull::new_unchecked(object.cast::<Header>()));
+        #[allow(clippy::cast_ptr_alignment)] // the object is the head of a block
+        let block = NonNull::new_unchecked(object.cast::<Header>());
+        release(block);
         ffi::Py_DECREF(class.cast());
     }
 }

@@ -367,10 +367,82 @@ unsafe fn typed<T: Element>(
     let mask = unsafe { axes(keywords.axis, nd)? };
     // SAFETY: the lock is held.
     unsafe {
+        if kernel.reduces()
+            && let Some(about) = plain(x, mask)
+        {
+            return plain_reduction::<T>(kernel, isa, x, about, mask, keywords.keepdims);
+        }
         match kernel {
             Along::Reduce(kind) => reduction::<T>(kind, isa, x, mask, keywords.keepdims),
             Along::LogSumExp => logsumexp::<T>(isa, x, mask, keywords.keepdims),
             _ => along::<T>(kernel, isa, arguments, mask, keywords.keepdims),
+        }
+    }
+}
+
+/// The shape about the axes if the array is contiguous and they are neighbours: the usual case.
+#[inline(always)]
+fn plain(x: &Argument, mask: u64) -> Option<Shape> {
+    if mask == 0 || !x.contiguous() {
+        return None;
+    }
+    let first = mask.trailing_zeros() as usize;
+    let last = mask.ilog2() as usize;
+    if (mask >> first).count_ones() as usize != last - first + 1 {
+        return None;
+    }
+    let shape = x.shape();
+    let product = |part: &[usize]| part.iter().product();
+    Some(Shape {
+        outer: product(&shape[..first]),
+        len: product(&shape[first..=last]),
+        inner: product(&shape[last + 1..]),
+    })
+}
+
+/// A reduction of an array in the usual case.
+unsafe fn plain_reduction<T: Element>(
+    kernel: Along,
+    isa: Isa,
+    x: &Argument,
+    about: Shape,
+    mask: u64,
+    keepdims: bool,
+) -> Outcome {
+    let cost = about.size() * kernel.picoseconds();
+    let run = |out: *mut T| {
+        // SAFETY: the array has the shape, the output a number for each group.
+        unsafe {
+            match kernel {
+                Along::Reduce(kind) => {
+                    reduce::reduce(isa, kind, about, x.data(), out, T::count(about.len));
+                }
+                _ => softmax::logsumexp(isa, about, x.data(), out),
+            }
+        }
+    };
+    let mut dims = [std::mem::MaybeUninit::<usize>::uninit(); MAX_DIMS];
+    let mut nd = 0;
+    for (d, &size) in x.shape().iter().enumerate() {
+        let reduced = mask >> d & 1 == 1;
+        if !reduced || keepdims {
+            dims[nd].write(if reduced { 1 } else { size });
+            nd += 1;
+        }
+    }
+    // SAFETY: the lock is held; `nd` dimensions are written.
+    unsafe {
+        if nd == 0 {
+            let mut out = T::ZERO;
+            unlocked(cost, || run(&raw mut out));
+            return Ok(new_scalar(out));
+        }
+        match new_array::<T>(nd, dims.as_ptr().cast(), std::ptr::null(), about.groups()) {
+            Ok((array, out)) => {
+                unlocked(cost, || run(out));
+                Ok(array)
+            }
+            Err(null) => Ok(null),
         }
     }
 }

@@ -86,6 +86,7 @@ functions! {
     momentum_update: |a, n, k| optimizers::momentum_update(isa(), a, n, k);
 }
 
+/// Along one axis, and the optimizers.
 static OTHERS: &[(&str, ffi::PyCFunctionFastWithKeywords)] = &[
     ("sum", sum),
     ("mean", mean),
@@ -99,13 +100,17 @@ static OTHERS: &[(&str, ffi::PyCFunctionFastWithKeywords)] = &[
     ("softmax.vjp", softmax_vjp),
     ("log_softmax", log_softmax),
     ("log_softmax.vjp", log_softmax_vjp),
+    ("momentum_update", momentum_update),
+];
+
+/// Matrix products. In plain Rust they are slower than NumPy's.
+static PRODUCTS: &[(&str, ffi::PyCFunctionFastWithKeywords)] = &[
     ("matmul", matmul),
     ("matmul.vjp0", matmul_vjp0),
     ("matmul.vjp1", matmul_vjp1),
     ("dot", matmul),
     ("dot.vjp0", matmul_vjp0),
     ("dot.vjp1", matmul_vjp1),
-    ("momentum_update", momentum_update),
 ];
 
 /// The table: each kernel by its primitive's name.
@@ -125,7 +130,8 @@ pub fn kernels(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     for (kernel, &entry) in TERNARY.iter().zip(TERNARY_ENTRIES) {
         table.set_item(kernel.name, function(py, kernel.name, entry)?)?;
     }
-    for &(name, entry) in OTHERS {
+    let products = if isa == Isa::Scalar { &[] } else { PRODUCTS };
+    for &(name, entry) in OTHERS.iter().chain(products) {
         table.set_item(name, function(py, name, entry)?)?;
     }
     Ok(table)

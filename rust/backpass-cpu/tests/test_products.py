@@ -7,6 +7,10 @@ import pytest
 
 from backpass.cpu import KERNELS, Block
 
+pytestmark = pytest.mark.skipif(
+    "matmul" not in KERNELS, reason="no kernel of this instruction set beats NumPy's product"
+)
+
 DTYPES = [np.float32, np.float64]
 SIZES = [1, 2, 7, 16, 33, 100]
 

@@ -224,6 +224,8 @@ pub unsafe fn matmul<T: Real>(
             product.dots();
         } else if m <= FEW && y.columns == 1 {
             product.few();
+        } else if m > FEW && y.columns != 1 && m * (n + k) < n * k {
+            product.swapped();
         } else if y.columns != 1 || product.conflicts() {
             product.packed();
         } else {
@@ -277,11 +279,15 @@ impl<T: Real> Product<T> {
                 let (start, depth) = self.block(b);
                 let mut a = x.from(top, start);
                 if let Some(packed) = &packed {
-                    for i in 0..depth {
-                        let from = a.data.wrapping_offset(i as isize * a.columns);
-                        // SAFETY: `rows` elements lie there, and there is room for them.
-                        unsafe { from.copy_to_nonoverlapping(packed.as_ptr().add(i * rows), rows) };
-                    }
+                    let lines = Lines {
+                        count: depth,
+                        width: rows,
+                        from: a.data,
+                        step: a.columns,
+                        to: packed.as_ptr(),
+                    };
+                    // SAFETY: `rows` elements lie in each line, and there is room for them.
+                    unsafe { dispatch(isa, lines) };
                     a = Matrix { data: packed.as_ptr(), rows: 1, columns: rows as isize };
                 }
                 let mut j = left;
@@ -303,6 +309,24 @@ impl<T: Real> Product<T> {
         });
     }
 
+    /// The transposed product, transposed: where the left operand and the output are smaller than the
+    /// right operand, which would have to be packed.
+    unsafe fn swapped(self) {
+        let Self { isa, m, k, n, x, y, .. } = self;
+        let columns = Scratch::<T>::new(m * n);
+        // SAFETY: the operands are the caller's; there is room.
+        unsafe { matmul(isa, n, k, m, y.transposed(), x.transposed(), columns.as_ptr()) };
+        let this =
+            Self { y: Matrix { data: columns.as_ptr(), rows: 1, columns: m as isize }, ..self };
+        let chunks = m.div_ceil(8).min(n.div_ceil(64));
+        threads::run(chunks, m * n * size_of::<T>() / 10, &|chunk| {
+            let Self { isa, m, n, y, out, .. } = this.whole();
+            let (top, bottom) = (cut(m, chunks, chunk), cut(m, chunks, chunk + 1));
+            // SAFETY: within the product and the output.
+            unsafe { pack(isa, y.from(top, 0), bottom - top, n, out.wrapping_add(top * n)) };
+        });
+    }
+
     /// The right operand packed, two vectors of columns at a time.
     unsafe fn packed(self) {
         let panels = self.m.div_ceil(self.limits.rows);
@@ -315,7 +339,7 @@ impl<T: Real> Product<T> {
             for b in 0..blocks_of(k) {
                 let (start, depth) = self.block(b);
                 // SAFETY: within the operand, and there is room.
-                unsafe { pack(y.from(start, left), depth, columns, packed.as_ptr()) };
+                unsafe { pack(isa, y.from(start, left), depth, columns, packed.as_ptr()) };
                 for panel in 0..panels {
                     let (top, bottom) = (cut(m, panels, panel), cut(m, panels, panel + 1));
                     let tile = Tile {
@@ -470,17 +494,48 @@ impl<T: Real> Kernel<T> for Outer<T> {
     }
 }
 
+/// `count` lines of `width` contiguous elements, copied to where they follow each other.
+struct Lines<T> {
+    count: usize,
+    width: usize,
+    from: *const T,
+    step: isize,
+    to: *mut T,
+}
+
+impl<T: Real> Kernel<T> for Lines<T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, s: S) {
+        let Self { count, width, mut from, step, mut to } = self;
+        for _ in 0..count {
+            let mut j = 0;
+            // SAFETY: whoever made it vouches for both places.
+            unsafe {
+                while j + S::LANES <= width {
+                    s.store(to.add(j), s.load(from.add(j)));
+                    j += S::LANES;
+                }
+                if j < width {
+                    s.store_partial(to.add(j), width - j, s.load_partial(from.add(j), width - j));
+                }
+            }
+            from = from.wrapping_offset(step);
+            to = to.wrapping_add(width);
+        }
+    }
+}
+
 /// Copies `depth` rows of `columns` elements to where they are contiguous.
-unsafe fn pack<T: Real>(y: Matrix<T>, depth: usize, columns: usize, to: *mut T) {
+unsafe fn pack<T: Real>(isa: Isa, y: Matrix<T>, depth: usize, columns: usize, to: *mut T) {
     // A few rows at a time, so that the lines written stay in the nearest cache.
     const ROWS: usize = 16;
-    // SAFETY: the caller vouches for the operand and the room.
+    // SAFETY: the caller vouches for the operand, the room and the processor.
     unsafe {
         if y.columns == 1 {
-            for i in 0..depth {
-                y.from(i, 0).data.copy_to_nonoverlapping(to.add(i * columns), columns);
-            }
-            return;
+            let lines = Lines { count: depth, width: columns, from: y.data, step: y.rows, to };
+            return dispatch(isa, lines);
         }
         let mut start = 0;
         while start < depth {

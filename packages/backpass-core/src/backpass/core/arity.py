@@ -36,7 +36,9 @@ WEAK_ARITHMETIC = frozenset(
 class Unary(Primitive):
     """A primitive of one operand and one output; what is not an array comes by keyword."""
 
-    def __init__(self, name: str, function: Callable[..., Any] | None = None, **options: Any):
+    def __init__(
+        self, name: str, function: Callable[..., Any] | None = None, **options: Any
+    ) -> None:
         super().__init__(name, function, **{"parameters": ("x",), **options})
 
     def __call__(self, x: Any, **kwargs: Any) -> Any:
@@ -142,7 +144,9 @@ class Unary(Primitive):
 class Binary(Primitive):
     """A primitive of two operands and one output, without keywords."""
 
-    def __init__(self, name: str, function: Callable[..., Any] | None = None, **options: Any):
+    def __init__(
+        self, name: str, function: Callable[..., Any] | None = None, **options: Any
+    ) -> None:
         super().__init__(name, function, **{"parameters": ("x", "y"), **options})
 
     def __call__(self, x: Any, y: Any, **kwargs: Any) -> Any:
@@ -423,17 +427,16 @@ class Nary(Primitive):
         """Carry the tangents of the inputs to the output, or outputs."""
         kwargs = node.kwargs or {}
         if self.kind == "linear":
-            zeroed = {key: (0 if key in self.affine else v) for key, v in kwargs.items()}
             operands = []
             for t, parent, kept in zip(tangents, node.parents, node.saved[1:]):
                 if t is not None:
                     operands.append(t)
                 elif parent is not None or isinstance(kept, ShapeOnly):
                     like = parent if parent is not None else kept
-                    operands.append(zeros_beside(like, [t for t in tangents if t is not None]))
+                    operands.append(zeros_beside(like, [*tangents, *node.saved[1:]]))
                 else:
                     operands.append(kept)
-            return self.op(*operands, **zeroed)
+            return self.op(*operands, **self.homogeneous(kwargs))
         if callable(self.jvps):
             every = Rule(self.jvps, tuple(range(len(node.saved))), None)
             return self.jvps(tangents, *self.saved_for(every, node, on_tensors), **kwargs)

@@ -32,16 +32,22 @@ Argnums = int | Sequence[int]
 
 
 class Argument:
-    """One differentiated argument: its structure, its leaves, and their fresh Tensors."""
+    """One differentiated argument: its structure, its leaves, their fresh Tensors and nodes.
 
-    __slots__ = ("fresh", "leaves", "position", "structure")
+    The nodes are kept apart, because a function may write into its argument, and the Tensor then
+    hangs on the node of that write.
+    """
+
+    __slots__ = ("fresh", "leaves", "nodes", "position", "structure")
 
     def __init__(self, position: int, argument: Any, call: Call, tensors_only: bool) -> None:
         self.position = position
         self.fresh: list[Tensor | None]
+        self.nodes: list[Node | None]
         if is_leaf(argument):
             self.leaves, self.structure = [argument], None
             self.fresh = [self._fresh(argument, call)]
+            self.nodes = [t.node for t in self.fresh if t is not None]
             return
         self.leaves, self.structure = tree.flatten(argument)
         fresh = self.fresh = []
@@ -60,7 +66,8 @@ class Argument:
                 fresh.append(self._fresh(x, call) if x.value.dtype.kind in "fc" else None)
             else:
                 fresh.append(None if tensors_only or x is None else self._fresh(x, call))
-        if tensors_only and all(t is None for t in fresh):
+        self.nodes = [None if t is None else t.node for t in fresh]
+        if tensors_only and not any(self.nodes):
             raise TypeError(self._refusal(call.name, argument))
 
     def _fresh(self, x: Any, call: Call) -> Tensor:
@@ -233,10 +240,7 @@ def holds_tensor(argument: Any) -> bool:
     """Tell whether an argument is a Tensor or a tree with a Tensor in it."""
     if is_leaf(argument):
         return isinstance(argument, Tensor)
-    for x in tree.flatten(argument)[0]:
-        if isinstance(x, Tensor):
-            return True
-    return False
+    return any(isinstance(x, Tensor) for x in tree.flatten(argument)[0])
 
 
 def own(g: Any) -> Any:
@@ -355,25 +359,21 @@ def collect(argument: Argument, cotangents: dict[Node, Any], outer: bool = False
     They are taken out of `cotangents`, so that what nobody else holds need not be copied.
     """
     gs: list[Any] = []
-    for t in argument.fresh:
-        if t is None:
+    for node, t in zip(argument.nodes, argument.fresh):
+        if node is None or t is None:
             gs.append(None)
             continue
-        g = cotangents.pop(t.node, None)  # type: ignore[arg-type]
+        g = cotangents.pop(node, None)
         if g is None:
-            g = Tensor(zeros(t.value)) if outer else zeros(t.value)
-        elif t.node.primitive is not None and not t.node.parents:  # type: ignore[union-attr]
-            g = t.node.primitive.seen(g)  # type: ignore[union-attr]
-            g = g.copy() if type(g) is not Tensor else g
-        elif type(g) is Tensor:
-            if type(g.value) is not type(t.value):
-                g = beside(g, t.value)
-        else:
-            if type(g) is not type(t.value):
-                g = beside(g, t.value)
-            dtype = t.value.dtype
+            gs.append(Tensor(zeros(t.value)) if outer else zeros(t.value))
+            continue
+        if node.primitive is not None and not node.parents:
+            g = node.primitive.seen(g)
+        if type(plain(g)) is not type(t.value):
+            g = beside(g, t.value)
+        if type(g) is not Tensor:
             # A sum of cotangents has native byte order, whatever its parts had.
-            g = own(g) if g.dtype is dtype else cast(g, dtype)
+            g = own(g) if g.dtype is node.dtype else cast(g, node.dtype)
         gs.append(g)
     return gs
 

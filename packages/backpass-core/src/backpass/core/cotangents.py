@@ -47,8 +47,9 @@ def fit_cotangent(g: Any, like: Any) -> Any:
                 for axis, length in enumerate(target, start=extra)
                 if length == 1 and shape[axis] != 1
             ]
-            if extra or spread:
+            if spread or (extra and any(length != 1 for length in shape[:extra])):
                 g = operators.sum(g, axis=(*range(extra), *spread), keepdims=True)
+            if extra:
                 g = operators.reshape(g, shape=g.shape[extra:])
             if g.shape != target:
                 g = operators.broadcast_to(g, shape=target)

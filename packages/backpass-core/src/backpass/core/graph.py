@@ -127,8 +127,8 @@ def pause(by: int) -> None:
         pauses[0] += by
 
 
-#: The serial number at which the last outermost transformation ended.  A node that is no younger may
-#: hang on that one's leaves only, and so be dead without having been walked: `is_dead` finds out.
+#: The serial number at which the last outermost transformation ended.  A node that is no younger
+#: may hang on that one's leaves only, and so be dead without having been walked: see `is_dead`.
 floor = [0]
 
 _serial = attrgetter("serial")
@@ -202,8 +202,8 @@ def backward(
 
     Newest first, each node hands the sum of the cotangents that have reached it to its rule and
     adds what comes back to its parents.  `wanted`, where given, names the nodes worth a rule.
-    Where `free` is set, a node lets go of its inputs as soon as it has been used, and is dead; `mark`
-    is `FREED` where somebody may come back for more.  Returns the cotangents of the border.
+    Where `free` is set, a node lets go of its inputs as soon as it has been used, and is dead;
+    `mark` is `FREED` where somebody may come back for more.  Returns the cotangents of the border.
     """
     with numpy.errstate(all="ignore"):
         for node in subgraph.order:

@@ -265,6 +265,10 @@ class Primitive:
                 f"apply {self.name} to stop_gradient(x) if no gradient is wanted"
             )
 
+    def homogeneous(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the keywords of a call without what makes the function affine."""
+        return {key: 0 if key in self.affine else v for key, v in kwargs.items()}
+
     def forward_rule(self, i: int) -> Rule:
         """Return the forward-mode rule of operand `i`."""
         rule = self.jvps[i] if self.jvps else None  # type: ignore[index]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Sequence
+from operator import attrgetter
 from typing import Any
 
 from backpass.core import tree
@@ -19,6 +20,9 @@ from backpass.core.tensor import Tensor, is_inexact, live
 from backpass.core.transforms import vjp
 
 Function = Callable[..., Any]
+
+
+_serial = attrgetter("serial")
 
 
 class Operands:
@@ -87,7 +91,7 @@ class _Checkpointed:
         """Run the function again, and walk back through what it records."""
         on_tensors = any(type(part) is Tensor for part in g.items)
         recorded = self.again(node, on_tensors)
-        fresh = [t.node for a in recorded.call.arguments for t in a.fresh]  # type: ignore[union-attr]
+        fresh = sorted(recorded.call.targets, key=_serial)
         outside = node.parents[len(fresh) :]
         given = [
             part
@@ -97,7 +101,7 @@ class _Checkpointed:
         found = backward(
             recorded.subgraph,
             {recorded.root: Parts(given)},
-            wanted=recorded.subgraph.between([*fresh, *outside]),  # type: ignore[list-item]
+            wanted=recorded.subgraph.between([*fresh, *outside]),
             free=not on_tensors,
         )
         return [found.get(n) for n in (*fresh, *outside)]
@@ -105,7 +109,7 @@ class _Checkpointed:
     def pushforward(self, tangents: Sequence[Any], node: Node, on_tensors: bool) -> Any:
         """Run the function again, and walk forward through what it records."""
         recorded = self.again(node, on_tensors)
-        fresh = [t.node for a in recorded.call.arguments for t in a.fresh]  # type: ignore[union-attr]
+        fresh = sorted(recorded.call.targets, key=_serial)
         nodes = (*fresh, *node.parents[len(fresh) :])
         start = {n: t for n, t in zip(nodes, tangents) if t is not None}
         swept = forward(recorded.subgraph, start, on_tensors=on_tensors)

@@ -543,7 +543,8 @@ class Tensor:
         refused = [k for k, v in kwargs.items() if v is not None]
         if refused:
             raise TypeError(f"{ufunc.__name__}: {refused[0]}= is not supported on a Tensor")
-        return primitive(*inputs)
+        # NumPy hands over its scalars as arrays of shape (), which do not go with other devices.
+        return primitive(*(x[()] if type(x) is numpy.ndarray and not x.ndim else x for x in inputs))
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         function = operators.functions.get(func)

@@ -307,20 +307,20 @@ def _tangents(call: Call, tangents: Sequence[Any]) -> dict[Node, Any]:
                     f"the tangent of argument {argument.position} of {call.name} must have the "
                     f"structure {argument.structure}, not {structure}"
                 )
-        for fresh, t in zip(argument.fresh, flat):
-            if fresh is None or t is None:
+        for node, fresh, t in zip(argument.nodes, argument.fresh, flat):
+            if node is None or fresh is None or t is None:
                 continue
             value = t.value if isinstance(t, Tensor) else t
             if type(value) is not type(fresh.value):
                 value = backend_of((fresh.value,)).library.asarray(value)[()]
                 t = t if isinstance(t, Tensor) and t.tracked else value
-            if tuple(value.shape) != fresh.shape:
+            if tuple(value.shape) != node.shape:
                 raise ValueError(
                     f"a tangent of argument {argument.position} of {call.name} has shape "
-                    f"{tuple(value.shape)}, the primal {fresh.shape}: they must agree"
+                    f"{tuple(value.shape)}, the primal {node.shape}: they must agree"
                 )
             t = (t if isinstance(t, Tensor) else Tensor(value)) if any_tensor else value
-            found[fresh.node] = fit_tangent(t, fresh.value)  # type: ignore[index]
+            found[node] = fit_tangent(t, node)
     return found
 
 

@@ -1,4 +1,4 @@
-"""What goes into a primitive's arithmetic and comes out: values between Tensors and plain arrays."""
+"""Between Tensors and plain arrays: what goes into a primitive's arithmetic, and what comes out."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def as_tensors(ans: Any) -> Any:
     return Tensor(ans if hasattr(ans, "dtype") else numpy.asarray(ans)[()])
 
 
-def zeros_beside(like: Any, tangents: Sequence[Any]) -> Any:
-    """Return zeros of the shape and dtype of `like`, on the device of `tangents`."""
-    values = [t.value if isinstance(t, Tensor) else t for t in tangents]
+def zeros_beside(like: Any, operands: Sequence[Any]) -> Any:
+    """Return zeros of the shape and dtype of `like`, on the device of the arrays in `operands`."""
+    values = [x.value if isinstance(x, Tensor) else x for x in operands]
     return backend_of(values).library.zeros(like.shape, like.dtype)
 
 

@@ -98,7 +98,7 @@ class ndarray:  # noqa: N801 - CuPy's name
         return (self[i] for i in range(len(self)))
 
     def __bool__(self):
-        return bool(self._value)
+        return builtins.bool(self._value)
 
     def __int__(self):
         return int(self._value)
@@ -573,4 +573,5 @@ for _name, _symbol in {
     setattr(ndarray, f"__{_symbol}__", lambda self, name=_name: globals()[name](self))
 true_divide, abs, mod = divide, absolute, remainder  # noqa: F405
 
-from cupy import cuda, random  # noqa: E402, F401
+import cupy.cuda  # noqa: E402
+import cupy.random  # noqa: E402, F401

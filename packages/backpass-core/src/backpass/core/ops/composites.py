@@ -12,8 +12,8 @@ from backpass.core.ops.elementwise import (
     where,
 )
 from backpass.core.ops.questions import nonzero
+from backpass.core.ops.shaping import copy_
 from backpass.core.tensor import Tensor
-from backpass.core.values import as_tensors
 
 
 def clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, **bounds: Any) -> Tensor:
@@ -26,9 +26,10 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, **bounds
     low, high = bounds.pop("min", a_min), bounds.pop("max", a_max)
     if bounds:
         raise TypeError(f"clip: unknown argument {next(iter(bounds))!r}")
+    if low is None and high is None:
+        return copy_(a)  # type: ignore[no-any-return]
     made = a if low is None else maximum(a, low)
-    made = made if high is None else minimum(made, high)
-    return as_tensors(made)  # type: ignore[no-any-return]
+    return made if high is None else minimum(made, high)  # type: ignore[no-any-return]
 
 
 def divmod(x: Any, y: Any, /) -> tuple[Tensor, Tensor]:

@@ -155,14 +155,11 @@ elementwise(sqrt, lambda ans: 0.5 / ans)
 elementwise(cbrt, lambda ans: 1 / (3 * ans * ans))
 
 
-def _unit(ans: Any, x: Any) -> Any:
-    if not is_complex(x):
-        return sign.op(x)
-    zero = equal.op(ans, 0)
-    return where.op(zero, 0.0, conj.op(x) / where.op(zero, 1.0, ans))
+def _unit(x: Any) -> Any:
+    return _over(conj.op(x), absolute.op(x)) if is_complex(x) else sign.op(x)
 
 
-elementwise(absolute, _unit)
+elementwise(absolute, lambda x: _unit(x))
 elementwise(fabs, lambda x: sign.op(x))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy
 
 from backpass.core.arity import Nary, Unary, primitive
-from backpass.core.backends import backend_of
+from backpass.core.backends import backend_of, explain_mixture
 from backpass.core.graph import FREED, Node, pauses, recording
 from backpass.core.operators import operators
 from backpass.core.rules import linear
@@ -141,7 +141,13 @@ def assign(tensor: Tensor, index: Any, values: Any) -> None:
         tensor.value = old[()]
     else:
         del old
-        tensor.writable()[index] = y
+        try:
+            tensor.writable()[index] = y
+        except (TypeError, ValueError) as error:
+            mixture = explain_mixture("assignment", (tensor.value, y))
+            if mixture is None:
+                raise
+            raise mixture from error
     if permanent or (x_node is None and y_node is None):
         return
     if x_node is FREED or y_node is FREED:

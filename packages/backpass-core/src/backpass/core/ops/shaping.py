@@ -279,7 +279,8 @@ def atleast_3d(*arys: Any) -> Any:
 
 
 def _tensor(x: Any) -> Tensor:
-    return x if isinstance(x, Tensor) else Tensor(x)
+    """Return a Tensor of its own, which does not see what is written into `x`."""
+    return reshape(x, shape=x.shape)  # type: ignore[no-any-return]
 
 
 def vstack(tup: Any, *, dtype: Any = None, casting: Any = None) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy
 
 from backpass.core.arity import primitive, unary
-from backpass.core.ops.elementwise import equal, exp, logical_and, multiply, where
+from backpass.core.ops.elementwise import equal, exp, logical_and, multiply, where, zero_multiply
 from backpass.core.ops.reductions import expand, sum_
 from backpass.core.rules import defjvp, defvjp, elementwise
 from backpass.core.tensor import Tensor
@@ -50,11 +50,11 @@ def _shares(ans: Any, x: Any, axis: Any, keepdims: bool) -> Any:
 
 
 def _logsumexp_vjp(g: Any, ans: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
-    return multiply.op(expand(g, x, axis, keepdims), _shares(ans, x, axis, keepdims))
+    return zero_multiply.op(expand(g, x, axis, keepdims), _shares(ans, x, axis, keepdims))
 
 
 def _logsumexp_jvp(t: Any, ans: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
-    weighted = multiply.op(t, _shares(ans, x, axis, keepdims))
+    weighted = zero_multiply.op(t, _shares(ans, x, axis, keepdims))
     return sum_.op(weighted, axis=axis, keepdims=keepdims)
 
 
@@ -72,8 +72,10 @@ def softmax_(xp: Any, x: Any, *, axis: Any = None) -> Any:
 @primitive(name="log_softmax")
 def log_softmax_(xp: Any, x: Any, *, axis: Any = None) -> Any:
     """X - logsumexp(x), without overflow."""
-    shifted = x - xp.max(x, axis=axis, keepdims=True)
-    return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
+    top = xp.max(x, axis=axis, keepdims=True)
+    shifted = x - xp.where(xp.isfinite(top), top, xp.zeros((), top.dtype))
+    with numpy.errstate(divide="ignore"):
+        return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
 
 
 def _softmax_vjp(g: Any, ans: Any, *, axis: Any = None) -> Any:

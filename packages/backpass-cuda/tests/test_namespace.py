@@ -1,0 +1,55 @@
+"""`backpass.cupy` has the names of `backpass.numpy`, over the same functions."""
+
+import numpy
+import pytest
+
+import backpass.cupy as cp
+import backpass.numpy as np
+from backpass.core.ops import FUNCTIONS
+from backpass.core.ops.creation import Creation
+
+OWN = {"CupyBackend", "DeviceUnavailable"}
+#: What CuPy does not have.
+MISSING = {"errstate"}
+#: What CuPy does not have, and the primitives make.
+BEYOND = {"unstack"}
+
+
+def test_the_names_are_those_of_numpy():
+    assert set(cp.__all__) - OWN == set(np.__all__) - MISSING
+    assert len(cp.__all__) == len(set(cp.__all__))
+
+
+def test_the_names_of_random_are_those_of_numpy():
+    assert cp.random.__all__ == np.random.__all__
+
+
+@pytest.mark.parametrize("name", cp.__all__)
+def test_every_name_exists(name):
+    assert getattr(cp, name) is not None or name == "newaxis"
+
+
+@pytest.mark.parametrize("name", cp.random.__all__)
+def test_every_name_of_random_exists(name):
+    assert callable(getattr(cp.random, name))
+
+
+@pytest.mark.parametrize("name", sorted(set(FUNCTIONS) & set(cp.__all__)))
+def test_the_functions_are_the_same(name):
+    assert getattr(cp, name) is getattr(np, name)
+
+
+@pytest.mark.parametrize("name", [name for name in vars(Creation) if not name.startswith("_")])
+def test_what_makes_arrays_is_of_the_own_library(name):
+    assert getattr(cp, name).__self__ is not getattr(np, name).__self__
+
+
+def test_dtypes_and_constants_are_numpys():
+    assert cp.float32 is numpy.float32
+    assert cp.pi == numpy.pi
+    assert cp.newaxis is None
+
+
+@pytest.mark.parametrize("name", sorted(set(cp.__all__) - OWN - BEYOND))
+def test_cupy_has_the_name(name, cupy):
+    assert hasattr(cupy, name)

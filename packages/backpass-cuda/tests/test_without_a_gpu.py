@@ -1,0 +1,39 @@
+"""The suite of a GPU, where there is none: with a stand-in for CuPy that computes with NumPy.
+
+The stand-in is as strict as CuPy about NumPy's arrays, about scalars and about signatures, so that
+what leans on NumPy fails here and not on the first machine with a GPU.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parent
+ROOT = TESTS.parents[2]
+SUITES = {
+    "own": [TESTS],
+    "gradients": [ROOT / "tests/gradients/test_values.py", ROOT / "tests/gradients/test_derivatives.py"],
+}
+
+
+@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.skipif("stand_in" in os.environ.get("PYTHONPATH", ""), reason="this is that run")
+def test_with_a_stand_in(suite):
+    missing = [str(path) for path in SUITES[suite] if not path.exists()]
+    if missing:
+        pytest.skip(f"outside the repository: there is no {missing[0]}")
+    found = [str(TESTS / "stand_in"), *filter(None, sys.path)]
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+        + (["-k", "cupy"] if suite == "gradients" else [])
+        + [*map(str, SUITES[suite])],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(found), "BACKPASS_REQUIRE_GPU": "1"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stdout[-3000:] + run.stderr
+    assert " passed" in run.stdout
