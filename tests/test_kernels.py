@@ -394,7 +394,9 @@ def test_a_cotangent_that_is_spread_or_strided(kernel, dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kernel", names("unary", "binary", rules=True))
 def test_cotangents_that_are_not_finite(kernel, dtype):
-    every = list(itertools.product((numpy.inf, -numpy.inf, numpy.nan), *[special(dtype)] * kernel.count))
+    every = list(
+        itertools.product((numpy.inf, -numpy.inf, numpy.nan), *[special(dtype)] * kernel.count)
+    )
     columns = numpy.array(every, dtype).T
     operands = [kernel.backend.from_host(numpy.ascontiguousarray(c)) for c in columns]
     check(kernel, operands, main=True)
@@ -599,10 +601,8 @@ def _product(kernel: Kernel, x: Any, y: Any, main: bool) -> None:
     ones = kernel.backend.library.broadcast_to(g[:1, :1], g.shape) if g.size else g
     for cotangent in (g, ones):
         size = abs(kernel.fetch(cotangent))
-        if first:
-            scale = _rounding(size, kernel.fetch(y).T)
-        else:
-            scale = _rounding(kernel.fetch(x).T, size)
+        factors = (size, kernel.fetch(y).T) if first else (kernel.fetch(x).T, size)
+        scale = _rounding(*factors)
         is_main = main and cotangent is g
         shape = (x if first else y).shape
         check(kernel, [cotangent, x, y], main=is_main, shape=shape, scale=scale)

@@ -107,6 +107,15 @@ def test_the_readme_lists_what_can_be_imported():
     assert listed == {name: set(subpackages(name)) for name in PROJECTS}
 
 
+def test_the_architecture_lists_the_modules_of_core():
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    section = page.partition("## Inside `backpass.core`")[2].partition("\n## ")[0]
+    listed = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    core = subpackages("backpass-core")["core"]
+    names = {path.stem for path in core.iterdir() if not path.name.startswith(("__", "py.typed"))}
+    assert set(listed) == names
+
+
 @pytest.mark.parametrize("name", PROJECTS)
 def test_versions_move_in_lockstep(name, version):
     declared = metadata(name)

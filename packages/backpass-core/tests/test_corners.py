@@ -71,7 +71,9 @@ CORNERS = [
     corner("minimum shares a tie", np.minimum, [1.0, 2.0], [1.0, 3.0], gives=([0.5, 1], [0.5, 0])),
     corner("fmax shares a tie", np.fmax, [1.0, 2.0], [1.0, 3.0], gives=([0.5, 0], [0.5, 1])),
     corner("fmin shares a tie", np.fmin, [1.0, 2.0], [1.0, 3.0], gives=([0.5, 1], [0.5, 0])),
-    corner("maximum with 0 has slope .5 at 0", lambda x: np.maximum(x, 0), [0.0, 1], gives=[0.5, 1]),
+    corner(
+        "maximum with 0 has slope .5 at 0", lambda x: np.maximum(x, 0), [0.0, 1], gives=[0.5, 1]
+    ),
     corner("maximum gives nan's share to the nan", np.maximum, [nan], [1.0], gives=([1.0], [0.0])),
     corner("fmax gives nothing to a nan", np.fmax, [nan], [1.0], gives=([0.0], [1.0])),
     corner("fmin gives nothing to a nan", np.fmin, [2.0], [nan], gives=([1.0], [0.0])),
@@ -111,10 +113,20 @@ CORNERS = [
         [1.0, 7.0, 2.0],
         gives=[0.0, 0.0, 1.0],
     ),
-    corner("clip has slope .5 at its bounds", lambda x: np.clip(x, 0.0, 1.0), [0.0, 0.5, 1.0, 2.0],
-           gives=[0.5, 1.0, 0.5, 0.0]),
-    corner("clip is differentiable in its bounds", np.clip, [-1.0, 0.5, 3.0], 0.0, 1.0,
-           gives=([0.0, 1.0, 0.0], 1.0, 1.0)),
+    corner(
+        "clip has slope .5 at its bounds",
+        lambda x: np.clip(x, 0.0, 1.0),
+        [0.0, 0.5, 1.0, 2.0],
+        gives=[0.5, 1.0, 0.5, 0.0],
+    ),
+    corner(
+        "clip is differentiable in its bounds",
+        np.clip,
+        [-1.0, 0.5, 3.0],
+        0.0,
+        1.0,
+        gives=([0.0, 1.0, 0.0], 1.0, 1.0),
+    ),
     corner("sqrt has an infinite slope at 0", np.sqrt, [0.0, 4.0], gives=[inf, 0.25]),
     corner("x**0.5 has an infinite slope at 0", lambda x: x**0.5, [0.0, 4.0], gives=[inf, 0.25]),
     corner("cbrt has an infinite slope at 0", np.cbrt, [0.0, 8.0], gives=[inf, 1 / 12]),
@@ -123,103 +135,259 @@ CORNERS = [
     corner("0**0 has slope 0 in x and y", np.power, [0.0], [0.0], gives=([0.0], [0.0])),
     corner("0**2 has slope 0 in y", np.power, [0.0], [2.0], gives=([0.0], [0.0])),
     corner("(-2)**2 has slope nan in y", np.power, [-2.0], [2.0], gives=([-4.0], [nan])),
-    corner("the operator ** follows power", lambda x, y: x**y, [0.0, 2.0], [0.0, 3.0],
-           gives=([0.0, 12.0], [0.0, 8 * math.log(2)])),
+    corner(
+        "the operator ** follows power",
+        lambda x, y: x**y,
+        [0.0, 2.0],
+        [0.0, 3.0],
+        gives=([0.0, 12.0], [0.0, 8 * math.log(2)]),
+    ),
     corner("prod without zeros", np.prod, [2.0, 3.0, 4.0], gives=[12.0, 8.0, 6.0]),
     corner("prod with one zero", np.prod, [2.0, 0.0, 4.0], gives=[0.0, 8.0, 0.0]),
     corner("prod with two zeros", np.prod, [0.0, 3.0, 0.0], gives=[0.0, 0.0, 0.0]),
-    corner("prod along an axis with zeros", lambda x: np.prod(x, axis=1), [[0.0, 3], [0, 0]],
-           gives=[[3.0, 0.0], [0.0, 0.0]]),
-    corner("prod with where", lambda x: np.prod(x, where=M), [2.0, 0.0, 4.0], gives=[4.0, 0.0, 2.0]),
+    corner(
+        "prod along an axis with zeros",
+        lambda x: np.prod(x, axis=1),
+        [[0.0, 3], [0, 0]],
+        gives=[[3.0, 0.0], [0.0, 0.0]],
+    ),
+    corner(
+        "prod with where", lambda x: np.prod(x, where=M), [2.0, 0.0, 4.0], gives=[4.0, 0.0, 2.0]
+    ),
     corner("prod with initial", lambda x: np.prod(x, initial=5.0), [2.0, 3.0], gives=[15.0, 10.0]),
     corner("var of a constant has slope 0", np.var, [2.0, 2.0, 2.0], gives=[0.0, 0.0, 0.0]),
     corner("std of a constant has slope 0", np.std, [2.0, 2.0, 2.0], gives=[0.0, 0.0, 0.0]),
-    corner("std of constant rows has slope 0", lambda x: np.std(x, axis=1), [[2.0, 2.0], [0.0, 2.0]],
-           gives=[[0.0, 0.0], [-0.5, 0.5]]),
-    corner("std with ddof", lambda x: np.std(x, ddof=1), [0.0, 2.0],
-           gives=[-math.sqrt(0.5), math.sqrt(0.5)]),
+    corner(
+        "std of constant rows has slope 0",
+        lambda x: np.std(x, axis=1),
+        [[2.0, 2.0], [0.0, 2.0]],
+        gives=[[0.0, 0.0], [-0.5, 0.5]],
+    ),
+    corner(
+        "std with ddof",
+        lambda x: np.std(x, ddof=1),
+        [0.0, 2.0],
+        gives=[-math.sqrt(0.5), math.sqrt(0.5)],
+    ),
     corner("hypot has slope 0 at the origin", np.hypot, [0.0], [0.0], gives=([0.0], [0.0])),
     corner("arctan2 has slope 0 at the origin", np.arctan2, [0.0], [0.0], gives=([0.0], [0.0])),
     corner("sinc has slope 0 at 0", np.sinc, [0.0], gives=[0.0]),
     corner("logsumexp of -inf has slope 0", sp.logsumexp, [-inf, -inf], gives=[0.0, 0.0]),
-    corner("logsumexp with +inf is uniform over them", sp.logsumexp, [inf, 1.0, inf],
-           gives=[0.5, 0.0, 0.5]),
-    corner("logsumexp takes every row by itself", lambda x: sp.logsumexp(x, axis=1),
-           [[-inf, -inf], [0.0, 0.0], [inf, 0.0]], gives=[[0.0, 0.0], [0.5, 0.5], [1.0, 0.0]]),
+    corner(
+        "logsumexp with +inf is uniform over them",
+        sp.logsumexp,
+        [inf, 1.0, inf],
+        gives=[0.5, 0.0, 0.5],
+    ),
+    corner(
+        "logsumexp takes every row by itself",
+        lambda x: sp.logsumexp(x, axis=1),
+        [[-inf, -inf], [0.0, 0.0], [inf, 0.0]],
+        gives=[[0.0, 0.0], [0.5, 0.5], [1.0, 0.0]],
+    ),
     corner("logsumexp does not overflow", sp.logsumexp, [1000.0, 1000.0], gives=[0.5, 0.5]),
     corner("logaddexp(-inf, -inf) has slope 0", np.logaddexp, [-inf], [-inf], gives=([0.0], [0.0])),
-    corner("logaddexp2(-inf, -inf) has slope 0", np.logaddexp2, [-inf], [-inf],
-           gives=([0.0], [0.0])),
+    corner(
+        "logaddexp2(-inf, -inf) has slope 0", np.logaddexp2, [-inf], [-inf], gives=([0.0], [0.0])
+    ),
     corner("logaddexp with one -inf", np.logaddexp, [-inf], [1.0], gives=([0.0], [1.0])),
-    corner("softmax does not overflow", lambda x: sp.softmax(x)[0], [1000.0, 1000.0],
-           gives=[0.25, -0.25]),
-    corner("log_softmax does not overflow", lambda x: sp.log_softmax(x)[0], [1000.0, 0.0],
-           gives=[0.0, 0.0]),
+    corner(
+        "softmax does not overflow",
+        lambda x: sp.softmax(x)[0],
+        [1000.0, 1000.0],
+        gives=[0.25, -0.25],
+    ),
+    corner(
+        "log_softmax does not overflow",
+        lambda x: sp.log_softmax(x)[0],
+        [1000.0, 0.0],
+        gives=[0.0, 0.0],
+    ),
     corner("expit far out is flat", sp.expit, [-1000.0, 0.0, 1000.0], gives=[0.0, 0.25, 0.0]),
-    corner("erf far out is flat", sp.erf, [-100.0, 0.0, 100.0],
-           gives=[0.0, 2 / math.sqrt(math.pi), 0.0]),
+    corner(
+        "erf far out is flat",
+        sp.erf,
+        [-100.0, 0.0, 100.0],
+        gives=[0.0, 2 / math.sqrt(math.pi), 0.0],
+    ),
     corner("log at 0", np.log, [0.0, 2.0], gives=[inf, 0.5]),
     corner("arcsin at its ends", np.arcsin, [1.0, 0.0], gives=[inf, 1.0]),
-    corner("sign, floor, ceil and rint are flat",
-           lambda x: x + np.sign(x) + np.floor(x) + np.ceil(x) + np.rint(x), [0.0, 1.5],
-           gives=[1.0, 1.0]),
-    corner("an index that repeats accumulates", lambda x: x[[0, 0, 1]], [1.0, 2.0, 3.0],
-           gives=[2.0, 1.0, 0.0]),
+    corner(
+        "sign, floor, ceil and rint are flat",
+        lambda x: x + np.sign(x) + np.floor(x) + np.ceil(x) + np.rint(x),
+        [0.0, 1.5],
+        gives=[1.0, 1.0],
+    ),
+    corner(
+        "an index that repeats accumulates",
+        lambda x: x[[0, 0, 1]],
+        [1.0, 2.0, 3.0],
+        gives=[2.0, 1.0, 0.0],
+    ),
     corner("indexing with a mask", lambda x: x[M], [1.0, 2.0, 3.0], gives=[1.0, 0.0, 1.0]),
-    corner("indexing with an empty list", lambda x: x[[]].sum() + x[0], [1.0, 2.0], gives=[1.0, 0.0]),
-    corner("a negative step", lambda x: x[::-2] * np.array([1.0, 2.0], dtype=x.dtype),
-           [1.0, 2.0, 3.0], gives=[2.0, 0.0, 1.0]),
+    corner(
+        "indexing with an empty list", lambda x: x[[]].sum() + x[0], [1.0, 2.0], gives=[1.0, 0.0]
+    ),
+    corner(
+        "a negative step",
+        lambda x: x[::-2] * np.array([1.0, 2.0], dtype=x.dtype),
+        [1.0, 2.0, 3.0],
+        gives=[2.0, 0.0, 1.0],
+    ),
     corner("sum with where", lambda x: np.sum(x, where=M), [1.0, 2.0, 3.0], gives=[1.0, 0.0, 1.0]),
     corner("sum with initial", lambda x: np.sum(x, initial=5.0), [1.0, 2.0], gives=[1.0, 1.0]),
-    corner("mean with where counts what it sees", lambda x: np.mean(x, where=M), [1.0, 2.0, 3.0],
-           gives=[0.5, 0.0, 0.5]),
-    corner("var with where counts what it sees", lambda x: np.var(x, where=M), [1.0, 9.0, 3.0],
-           gives=[-1.0, 0.0, 1.0]),
-    corner("cumsum sums from the other end", lambda x: run_of(np.cumsum(x)), [1.0, 2.0, 3.0],
-           gives=[111.0, 110.0, 100.0]),
-    corner("cumsum along no axis flattens", np.cumsum, [[1.0, 2.0], [3.0, 4.0]],
-           gives=[[4.0, 3.0], [2.0, 1.0]]),
-    corner("cumsum along a negative axis", lambda x: np.cumsum(x, axis=-1), [[1.0, 2.0], [3.0, 4.0]],
-           gives=[[2.0, 1.0], [2.0, 1.0]]),
-    corner("where keeps a scalar a scalar", lambda x, y: np.where(M, x, y), 1.0, [1.0, 2.0, 3.0],
-           gives=(2.0, [0.0, 1.0, 0.0])),
-    corner("einsum un-broadcasts a length of 1", lambda x, y: np.einsum("i,i", x, y), [1.0, 2.0],
-           [5.0], gives=([5.0, 5.0], [3.0])),
-    corner("einsum spreads a label that is summed away", lambda x: np.einsum("ij->i", x),
-           [[1.0, 2.0], [3.0, 4.0]], gives=[[1.0, 1.0], [1.0, 1.0]]),
-    corner("einsum takes a diagonal", lambda x: np.einsum("ii->i", x), [[1.0, 2.0], [3.0, 4.0]],
-           gives=[[1.0, 0.0], [0.0, 1.0]]),
-    corner("einsum takes a trace", lambda x: np.einsum("ii", x), [[1.0, 2.0], [3.0, 4.0]],
-           gives=[[1.0, 0.0], [0.0, 1.0]]),
-    corner("diag of a wide matrix", np.diag, [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]],
-           gives=[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]),
-    corner("diag above the diagonal", lambda x: np.diag(x, 1), [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]],
-           gives=[[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]),
+    corner(
+        "mean with where counts what it sees",
+        lambda x: np.mean(x, where=M),
+        [1.0, 2.0, 3.0],
+        gives=[0.5, 0.0, 0.5],
+    ),
+    corner(
+        "var with where counts what it sees",
+        lambda x: np.var(x, where=M),
+        [1.0, 9.0, 3.0],
+        gives=[-1.0, 0.0, 1.0],
+    ),
+    corner(
+        "cumsum sums from the other end",
+        lambda x: run_of(np.cumsum(x)),
+        [1.0, 2.0, 3.0],
+        gives=[111.0, 110.0, 100.0],
+    ),
+    corner(
+        "cumsum along no axis flattens",
+        np.cumsum,
+        [[1.0, 2.0], [3.0, 4.0]],
+        gives=[[4.0, 3.0], [2.0, 1.0]],
+    ),
+    corner(
+        "cumsum along a negative axis",
+        lambda x: np.cumsum(x, axis=-1),
+        [[1.0, 2.0], [3.0, 4.0]],
+        gives=[[2.0, 1.0], [2.0, 1.0]],
+    ),
+    corner(
+        "where keeps a scalar a scalar",
+        lambda x, y: np.where(M, x, y),
+        1.0,
+        [1.0, 2.0, 3.0],
+        gives=(2.0, [0.0, 1.0, 0.0]),
+    ),
+    corner(
+        "einsum un-broadcasts a length of 1",
+        lambda x, y: np.einsum("i,i", x, y),
+        [1.0, 2.0],
+        [5.0],
+        gives=([5.0, 5.0], [3.0]),
+    ),
+    corner(
+        "einsum spreads a label that is summed away",
+        lambda x: np.einsum("ij->i", x),
+        [[1.0, 2.0], [3.0, 4.0]],
+        gives=[[1.0, 1.0], [1.0, 1.0]],
+    ),
+    corner(
+        "einsum takes a diagonal",
+        lambda x: np.einsum("ii->i", x),
+        [[1.0, 2.0], [3.0, 4.0]],
+        gives=[[1.0, 0.0], [0.0, 1.0]],
+    ),
+    corner(
+        "einsum takes a trace",
+        lambda x: np.einsum("ii", x),
+        [[1.0, 2.0], [3.0, 4.0]],
+        gives=[[1.0, 0.0], [0.0, 1.0]],
+    ),
+    corner(
+        "diag of a wide matrix",
+        np.diag,
+        [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]],
+        gives=[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]],
+    ),
+    corner(
+        "diag above the diagonal",
+        lambda x: np.diag(x, 1),
+        [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]],
+        gives=[[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+    ),
     corner("diag makes a matrix", lambda v: np.diag(v, -1)[1:] * 2, [1.0, 2.0], gives=[2.0, 2.0]),
-    corner("trace of a wide matrix", np.trace, [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]],
-           gives=[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]),
-    corner("trace off the diagonal", lambda x: np.trace(x, -1), [[1.0, 2.0], [4.0, 5.0]],
-           gives=[[0.0, 0.0], [1.0, 0.0]]),
-    corner("outer keeps the arguments' shapes", np.outer, [[1.0, 2.0], [3.0, 4.0]], [5.0, 6.0],
-           gives=([[11.0, 11.0], [11.0, 11.0]], [10.0, 10.0])),
+    corner(
+        "trace of a wide matrix",
+        np.trace,
+        [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]],
+        gives=[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]],
+    ),
+    corner(
+        "trace off the diagonal",
+        lambda x: np.trace(x, -1),
+        [[1.0, 2.0], [4.0, 5.0]],
+        gives=[[0.0, 0.0], [1.0, 0.0]],
+    ),
+    corner(
+        "outer keeps the arguments' shapes",
+        np.outer,
+        [[1.0, 2.0], [3.0, 4.0]],
+        [5.0, 6.0],
+        gives=([[11.0, 11.0], [11.0, 11.0]], [10.0, 10.0]),
+    ),
     corner("dot with a scalar", np.dot, [1.0, 2.0], 3.0, gives=([3.0, 3.0], 3.0)),
     corner("dot of two vectors", np.dot, [1.0, 2.0], [3.0, 4.0], gives=([3.0, 4.0], [1.0, 2.0])),
-    corner("matmul of a vector and a matrix", np.matmul, [1.0, 2.0], [[1.0, 0.0], [3.0, 4.0]],
-           gives=([1.0, 7.0], [[1.0, 1.0], [2.0, 2.0]])),
-    corner("matmul of a matrix and a vector", np.matmul, [[1.0, 0.0], [3.0, 4.0]], [1.0, 2.0],
-           gives=([[1.0, 2.0], [1.0, 2.0]], [4.0, 4.0])),
-    corner("matmul broadcasts its stacks", np.matmul, [[[1.0]], [[2.0]]], [[3.0]],
-           gives=([[[3.0]], [[3.0]]], [[3.0]])),
-    corner("matmul of a stack and a vector", np.matmul, [[[1.0, 2.0]], [[3.0, 4.0]]], [5.0, 6.0],
-           gives=([[[5.0, 6.0]], [[5.0, 6.0]]], [4.0, 6.0])),
-    corner("matmul of a vector and a stack", np.matmul, [5.0, 6.0], [[[1.0], [2.0]], [[3.0], [4.0]]],
-           gives=([4.0, 6.0], [[[5.0], [6.0]], [[5.0], [6.0]]])),
-    corner("tensordot over no axis", lambda x, y: np.tensordot(x, y, 0), [1.0, 2.0], [3.0],
-           gives=([3.0, 3.0], [3.0])),
-    corner("concatenate cuts the cotangent", lambda x, y: run_of(np.concatenate([x, y])), [1.0],
-           [2.0, 3.0], gives=([1.0], [10.0, 100.0])),
-    corner("concatenate along no axis flattens", lambda x, y: run_of(np.concatenate([x, y], None)),
-           [[1.0, 2.0]], [3.0], gives=([[1.0, 10.0]], [100.0])),
+    corner(
+        "matmul of a vector and a matrix",
+        np.matmul,
+        [1.0, 2.0],
+        [[1.0, 0.0], [3.0, 4.0]],
+        gives=([1.0, 7.0], [[1.0, 1.0], [2.0, 2.0]]),
+    ),
+    corner(
+        "matmul of a matrix and a vector",
+        np.matmul,
+        [[1.0, 0.0], [3.0, 4.0]],
+        [1.0, 2.0],
+        gives=([[1.0, 2.0], [1.0, 2.0]], [4.0, 4.0]),
+    ),
+    corner(
+        "matmul broadcasts its stacks",
+        np.matmul,
+        [[[1.0]], [[2.0]]],
+        [[3.0]],
+        gives=([[[3.0]], [[3.0]]], [[3.0]]),
+    ),
+    corner(
+        "matmul of a stack and a vector",
+        np.matmul,
+        [[[1.0, 2.0]], [[3.0, 4.0]]],
+        [5.0, 6.0],
+        gives=([[[5.0, 6.0]], [[5.0, 6.0]]], [4.0, 6.0]),
+    ),
+    corner(
+        "matmul of a vector and a stack",
+        np.matmul,
+        [5.0, 6.0],
+        [[[1.0], [2.0]], [[3.0], [4.0]]],
+        gives=([4.0, 6.0], [[[5.0], [6.0]], [[5.0], [6.0]]]),
+    ),
+    corner(
+        "tensordot over no axis",
+        lambda x, y: np.tensordot(x, y, 0),
+        [1.0, 2.0],
+        [3.0],
+        gives=([3.0, 3.0], [3.0]),
+    ),
+    corner(
+        "concatenate cuts the cotangent",
+        lambda x, y: run_of(np.concatenate([x, y])),
+        [1.0],
+        [2.0, 3.0],
+        gives=([1.0], [10.0, 100.0]),
+    ),
+    corner(
+        "concatenate along no axis flattens",
+        lambda x, y: run_of(np.concatenate([x, y], None)),
+        [[1.0, 2.0]],
+        [3.0],
+        gives=([[1.0, 10.0]], [100.0]),
+    ),
     corner("stack of scalars", lambda x, y: np.stack([x, y, x]) ** 2, 2.0, 3.0, gives=(8.0, 6.0)),
     corner("division by zero", np.divide, [1.0], [0.0], gives=([inf], [-inf])),
     corner("remainder", np.remainder, [5.0, -5.0], [3.0, 3.0], gives=([1.0, 1.0], [-1.0, 2.0])),
@@ -242,7 +410,7 @@ def test_corner(case, mode, dtype):
         assert_allclose(g, expected, rtol=1e-4 if dtype == "float32" else 1e-12, atol=0)
 
 
-# ----- the strong zero -----------------------------------------------------------------------------
+# ----- the strong zero ----------------------------------------------------------------------------
 
 TRAPS = {
     "sqrt": np.sqrt,
@@ -384,7 +552,7 @@ def test_power_with_a_constant_exponent_never_takes_a_logarithm(monkeypatch):
     assert_array_equal(reverse(lambda x: x**3, [x])[0], 3 * x**2)
 
 
-# ----- ties ----------------------------------------------------------------------------------------
+# ----- ties ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("axis", [None, 0, 1, -1, (0, 1)])
@@ -411,7 +579,7 @@ def test_clip_is_minimum_of_maximum():
         assert_array_equal(a, b)
 
 
-# ----- keywords: honoured or refused ---------------------------------------------------------------
+# ----- keywords: honoured or refused --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -455,7 +623,7 @@ def test_a_tracked_initial_value_of_an_extreme_gets_its_gradient(f):
     assert grad(lambda s: f(np.array([3.0, 2.0]), initial=s))(limit) == 1.0
 
 
-# ----- assignment ----------------------------------------------------------------------------------
+# ----- assignment ---------------------------------------------------------------------------------
 
 
 def written(x, y, index):
@@ -478,7 +646,7 @@ def test_repeated_writes_of_a_scalar_count_once(mode):
     assert gy == 2.0
 
 
-# ----- shapes and layouts --------------------------------------------------------------------------
+# ----- shapes and layouts -------------------------------------------------------------------------
 
 
 ON_NOTHING = {
@@ -519,7 +687,9 @@ LAYOUTS = {
     "transposed": lambda x: x.T.copy().T,
     "big-endian": lambda x: x.astype(x.dtype.newbyteorder(">")),
     "read-only": lambda x: numpy.broadcast_to(x, x.shape),
-    "unaligned": lambda x: numpy.frombuffer(b"\0" + x.tobytes(), x.dtype, offset=1).reshape(x.shape),
+    "unaligned": lambda x: numpy.frombuffer(b"\0" + x.tobytes(), x.dtype, offset=1).reshape(
+        x.shape
+    ),
     "Fortran": lambda x: numpy.asfortranarray(x),
 }
 
@@ -560,7 +730,7 @@ def test_zero_dimensional_arrays_work_like_scalars(dtype):
         assert g.shape == ()
 
 
-# ----- complex numbers -----------------------------------------------------------------------------
+# ----- complex numbers ----------------------------------------------------------------------------
 
 
 def test_gradient_of_a_real_function_of_z_is_the_conjugate_of_steepest_ascent():
@@ -572,6 +742,12 @@ def test_tangent_of_a_real_function_of_z_is_real():
     _, t = jvp(np.abs, (3 + 4j,), (1 + 0j,))
     assert t == pytest.approx(0.6)
     assert t.dtype == numpy.float64
+
+
+def test_a_real_function_through_complex_numbers():
+    x = numpy.array([0.3, -0.7])
+    assert_allclose(reverse(lambda x: np.real(np.exp(1j * x)), [x])[0], -numpy.sin(x))
+    assert_allclose(forward(lambda x: np.real(np.exp(1j * x)), [x])[0], -numpy.sin(x))
 
 
 def test_abs_of_complex_zero_has_slope_0():
@@ -586,16 +762,25 @@ def test_a_real_parent_keeps_the_real_part():
     assert_array_equal(reverse(lambda x: np.imag(x * (1 + 2j)), [x])[0], [2.0, 2.0])
 
 
-# ----- shapes of gradients ---------------------------------------------------------------------------
+# ----- shapes of gradients ------------------------------------------------------------------------
 
-PAIRS = [((), (3,)), ((3,), ()), ((1,), (3,)), ((2, 1), (3,)), ((2, 1), (1, 3)), ((4, 1, 3), (2, 1))]
+PAIRS = [
+    ((), (3,)),
+    ((3,), ()),
+    ((1,), (3,)),
+    ((2, 1), (3,)),
+    ((2, 1), (1, 3)),
+    ((4, 1, 3), (2, 1)),
+]
 
 
 ON_PAIRS = {
     "where": lambda x, y: np.where(numpy.True_, x, y),
     "x + 2 * y": lambda x, y: x + 2 * y,
-    **{name: getattr(np, name) for name in
-       "add subtract multiply divide maximum power hypot logaddexp".split()},
+    **{
+        name: getattr(np, name)
+        for name in "add subtract multiply divide maximum power hypot logaddexp".split()
+    },
 }
 
 
@@ -618,7 +803,7 @@ def test_the_jacobian_of_an_outer_product():
     assert_array_equal(j[:, :, 0], [[2.0, 2.0], [2.0, 0.0]])
 
 
-# ----- the kernels -----------------------------------------------------------------------------------
+# ----- the kernels --------------------------------------------------------------------------------
 
 
 def test_the_fixture_chooses_who_computes(arithmetic):
@@ -630,7 +815,7 @@ def test_the_fixture_chooses_who_computes(arithmetic):
     assert (pull is backpass.cpu.KERNELS["tanh.vjp"]) == (arithmetic == "kernels")
 
 
-# ----- ordinary points: every function, against differences ------------------------------------------
+# ----- ordinary points: every function, against differences ---------------------------------------
 
 A = numpy.array([[0.3, -0.7, 1.1], [0.6, 0.2, -1.4]])
 P = numpy.abs(A) + 0.2
@@ -638,29 +823,51 @@ U = numpy.tanh(A) * 0.9
 V = numpy.array([0.5, -1.5, 0.8])
 S = numpy.array([[2.0, 0.3, 0.1], [0.4, 1.5, 0.2], [0.1, 0.6, 1.2]])
 
+# Each of these takes one array of any real numbers, of positive ones, of ones within (-1, 1), ...
+ANY = (
+    "exp exp2 expm1 sin cos tan tanh sinh cosh arctan arcsinh square absolute fabs negative "
+    "positive sinc cbrt reciprocal deg2rad rad2deg real conj sum mean var std prod max min ravel "
+    "transpose cumsum flip fliplr flipud diag trace rot90 squeeze tril triu copy"
+).split()
+PAIRED = (
+    "add subtract multiply divide maximum minimum fmax fmin hypot arctan2 logaddexp logaddexp2 "
+    "remainder fmod"
+).split()
+
+
+def along(f, **options):
+    """Return `f` with keywords."""
+    return lambda x: f(x, **options)
+
+
 ORDINARY = {
-    **{name: (getattr(np, name), (A,)) for name in
-       "exp exp2 expm1 sin cos tan tanh sinh cosh arctan arcsinh square absolute fabs negative positive "
-       "sinc cbrt reciprocal deg2rad rad2deg real conj sum mean var std prod max min ravel transpose "
-       "cumsum flip fliplr flipud diag trace rot90 squeeze tril triu copy".split()},
+    **{name: (getattr(np, name), (A,)) for name in ANY},
     **{name: (getattr(np, name), (P,)) for name in "log log2 log10 log1p sqrt".split()},
     **{name: (getattr(np, name), (U,)) for name in "arcsin arccos arctanh".split()},
+    **{name: (getattr(np, name), (A, V)) for name in PAIRED},
     "arccosh": (np.arccosh, (P + 1,)),
-    **{name: (getattr(np, name), (A, V)) for name in
-       "add subtract multiply divide maximum minimum fmax fmin hypot arctan2 logaddexp logaddexp2 "
-       "remainder fmod".split()},
     "power": (np.power, (P, V)),
     "float_power": (np.float_power, (P, V)),
     "expit": (sp.expit, (A,)),
     "erf": (sp.erf, (A,)),
     "erfc": (sp.erfc, (A,)),
-    **{f"{name}, axis {axis}": (lambda x, f=getattr(sp, name), axis=axis: f(x, axis=axis), (A,))
-       for name in ("logsumexp", "softmax", "log_softmax") for axis in (None, 0, -1)},
-    **{f"{name}, axis {axis}": (lambda x, f=getattr(np, name), axis=axis: f(x, axis=axis), (A,))
-       for name in "sum mean prod max min var std cumsum".split() for axis in (0, -1)},
-    **{f"{name}, two axes, kept":
-       (lambda x, f=getattr(np, name): f(x, axis=(0, 2), keepdims=True), (A[:, :, None] * V,))
-       for name in "sum mean prod max min var std".split()},
+    **{
+        f"{name}, axis {axis}": (along(getattr(sp, name), axis=axis), (A,))
+        for name in ("logsumexp", "softmax", "log_softmax")
+        for axis in (None, 0, -1)
+    },
+    **{
+        f"{name}, axis {axis}": (along(getattr(np, name), axis=axis), (A,))
+        for name in "sum mean prod max min var std cumsum".split()
+        for axis in (0, -1)
+    },
+    **{
+        f"{name}, two axes, kept": (
+            along(getattr(np, name), axis=(0, 2), keepdims=True),
+            (A[:, :, None] * V,),
+        )
+        for name in "sum mean prod max min var std".split()
+    },
     "logsumexp, kept": (lambda x: sp.logsumexp(x, axis=1, keepdims=True), (A,)),
     "logsumexp, two axes": (lambda x: sp.logsumexp(x, axis=(0, 1)), (A,)),
     "clip": (np.clip, (A, numpy.float64(-0.5), numpy.float64(0.5))),

@@ -7,18 +7,18 @@ import textwrap
 
 import numpy
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 import backpass.numpy as np
 import backpass.scipy.special as sp
-from backpass.core import backends, grad, to_device
+from backpass.core import Tensor, backends, grad, jvp, to_device
 from backpass.core.backends import Backend, backend_of, register
-from backpass.core.extend import primitive
+from backpass.core.extend import defvjp, primitive
 
 X = numpy.array([1.0, 2.0, 3.0])
 
 
-# ----- outputs and arguments -------------------------------------------------------------------------
+# ----- outputs and arguments ----------------------------------------------------------------------
 
 
 def test_an_output_that_is_no_scalar_is_named_with_its_shape():
@@ -37,6 +37,27 @@ def test_an_integer_array_is_named_with_its_dtype():
         grad(loss)(numpy.array([1, 2]))
 
 
+def test_arrays_that_are_not_what_they_seem_are_refused():
+    masked = numpy.ma.array([1.0, 2.0], mask=[False, True])
+    with pytest.raises(TypeError, match="MaskedArray"):
+        grad(lambda x: np.sum(x * x), 0)(masked)
+    with pytest.raises(TypeError, match="MaskedArray"):
+        np.sum(masked)
+    for strange in (numpy.array([1.0, None], object), numpy.zeros(2, [("a", float)])):
+        with pytest.raises(TypeError, match=r"argument 0 of .* holds .*: only floats"):
+            grad(lambda x: np.sum(x), 0)(strange)
+
+
+def test_a_subclass_of_ndarray_is_an_array():
+    class Mine(numpy.ndarray):
+        pass
+
+    def f(x):
+        return np.sum(np.tanh(x) * x)
+
+    assert_allclose(grad(f, 0)(X.view(Mine)), grad(f, 0)(X), rtol=1e-14)
+
+
 def test_an_integer_leaf_of_a_tree_is_refused_where_it_is_asked_for():
     with pytest.raises(TypeError, match=r"argument 1 of .* holds int64"):
         grad(lambda x, w: np.sum(w[0]), 1)(1.0, [numpy.array([1, 2])])
@@ -50,7 +71,7 @@ def test_an_error_of_the_function_comes_through_as_it_is():
         grad(f)(1.0)
 
 
-# ----- rules -----------------------------------------------------------------------------------------
+# ----- rules --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("operands", [1, 2, 3])
@@ -72,9 +93,6 @@ def test_a_primitive_without_a_rule_says_how_to_add_one(operands):
 
 
 def test_a_primitive_without_forward_rule_says_so():
-    from backpass.core import jvp
-    from backpass.core.extend import defvjp
-
     @primitive
     def reverse_only(xp, x, *, k=1):
         return x * k
@@ -93,7 +111,7 @@ def test_a_primitive_without_forward_rule_says_so():
         jvp(also_reverse_only, (X,), (X,))
 
 
-# ----- shapes ----------------------------------------------------------------------------------------
+# ----- shapes -------------------------------------------------------------------------------------
 
 
 def note(info):
@@ -158,7 +176,7 @@ def test_keywords_that_mean_nothing_are_refused():
             f()
 
 
-# ----- devices ---------------------------------------------------------------------------------------
+# ----- devices ------------------------------------------------------------------------------------
 
 
 class FarArray(numpy.ndarray):
@@ -186,6 +204,23 @@ def test_operands_of_two_devices_are_both_named(far):
     assert backends.explain_mixture("add", (numpy.float64(1), far)) is None
 
 
+class Alien:
+    """An array that NumPy can do nothing with."""
+
+    __array_ufunc__ = None
+    shape, dtype = (3,), numpy.dtype("float64")
+
+
+@pytest.mark.parametrize("f", [np.add, np.matmul, np.maximum], ids=lambda f: f.__name__)
+def test_an_operation_on_operands_of_two_devices_names_both(f, far):
+    backends._loaded.append(Backend("Alien", (Alien,), numpy, device="mars"))
+    operands = [np.array(X), Tensor(Alien())]
+    for xs in (operands, operands[::-1]):
+        with pytest.raises(TypeError, match=r"Alien on 'mars'") as info:
+            f(*xs)
+        assert "numpy.ndarray on 'cpu'" in str(info.value)
+
+
 def test_a_device_without_backend_is_named_with_those_there_are():
     with pytest.raises(RuntimeError, match=r"no backend for the device 'moon', only for 'cpu'"):
         to_device(np.array(X), "moon")
@@ -200,7 +235,7 @@ def test_to_device_leaves_what_is_there():
     assert tree["none"] is None
 
 
-# ----- plugins ---------------------------------------------------------------------------------------
+# ----- plugins ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -219,12 +254,18 @@ def entry(value):
 
 
 class OnDevice:
-    __cuda_array_interface__ = {}
+    """Stands for an array on a GPU."""
+
+    @property
+    def __cuda_array_interface__(self):
+        return {}
 
 
 def test_a_plugin_that_cannot_be_imported_is_reported_and_not_fatal(plugins):
     plugins.append(entry("no_such_module_of_a_plugin:BACKEND"))
-    with pytest.warns(RuntimeWarning, match=r"plugin 'far' .*ModuleNotFoundError.*reinstall or remove"):
+    with pytest.warns(
+        RuntimeWarning, match=r"plugin 'far' .*ModuleNotFoundError.*reinstall or remove"
+    ):
         backends.load_plugins()
     assert_array_equal((np.array(X) + 1).value, X + 1)
     backends.load_plugins()
@@ -254,7 +295,7 @@ def test_a_plugin_is_loaded_when_its_device_is_asked_for(plugins, monkeypatch):
     assert [b.device for b in backends.backends() if b.name == "Far"] == ["farther"]
 
 
-# ----- without the compiled kernels ---------------------------------------------------------------------
+# ----- without the compiled kernels ---------------------------------------------------------------
 
 WITHOUT = """
     import sys, types, warnings

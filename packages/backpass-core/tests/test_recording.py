@@ -33,7 +33,7 @@ def nodes():
     return sum(type(o) is Node for o in gc.get_objects())
 
 
-# ----- what is tracked -----------------------------------------------------------------------------
+# ----- what is tracked ----------------------------------------------------------------------------
 
 
 def test_data_and_constants_are_not_tracked():
@@ -82,7 +82,7 @@ def test_a_tracked_keyword_is_tracked_like_any_operand():
     assert grad(lambda y: np.sum(np.full(3, fill_value=y)))(1.0) == 3.0
 
 
-# ----- flat memory ---------------------------------------------------------------------------------
+# ----- flat memory --------------------------------------------------------------------------------
 
 
 def test_descent_on_plain_tensors_keeps_no_graph():
@@ -175,7 +175,7 @@ def test_a_rule_keeps_only_what_it_names():
     assert y.tracked
 
 
-# ----- the lives of graphs ---------------------------------------------------------------------------
+# ----- the lives of graphs ------------------------------------------------------------------------
 
 
 def test_a_tensor_kept_from_inside_is_dead_afterwards():
@@ -385,7 +385,7 @@ def test_a_diamond_of_many_levels_is_walked_once_a_node():
     assert grad(f)(1.0) == 2.0**60
 
 
-# ----- permanent leaves ------------------------------------------------------------------------------
+# ----- permanent leaves ---------------------------------------------------------------------------
 
 
 def test_requires_grad_makes_a_leaf_and_takes_it_away():
@@ -403,6 +403,13 @@ def test_requires_grad_refuses_integers_and_results():
         np.array([1, 2]).requires_grad_()
     with pytest.raises(RuntimeError, match="detach"):
         (leaf(1.0) * 2).requires_grad_()
+
+
+def test_requires_grad_leaves_an_argument_of_grad_as_it_is():
+    def f(x):
+        return np.sum(x.requires_grad_() ** 2)
+
+    assert_array_equal(grad(f)(np.array([1.0, 2.0])), [2.0, 4.0])
 
 
 def test_a_leaf_that_is_gone_takes_no_gradient():
@@ -458,7 +465,7 @@ def test_detach_and_parents_none_cut_the_graph():
         y.parents = ()
 
 
-# ----- hooks -------------------------------------------------------------------------------------------
+# ----- hooks --------------------------------------------------------------------------------------
 
 
 def test_a_hook_sees_the_cotangent():
@@ -522,7 +529,7 @@ def test_a_hook_needs_a_tracked_tensor():
         np.array([1.0]).register_hook(print)
 
 
-# ----- leaving the graph -------------------------------------------------------------------------------
+# ----- leaving the graph --------------------------------------------------------------------------
 
 
 def test_stop_gradient_cuts_every_tensor_of_a_tree():
@@ -603,7 +610,7 @@ def test_vjp_inside_no_grad_pulls_outside():
     assert not out.tracked
 
 
-# ----- threads -----------------------------------------------------------------------------------------
+# ----- threads ------------------------------------------------------------------------------------
 
 
 def test_no_grad_is_of_one_thread():

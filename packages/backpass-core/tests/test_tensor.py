@@ -31,7 +31,7 @@ def inside(f, x=X):
     return found[0]
 
 
-# ----- operators -----------------------------------------------------------------------------------
+# ----- operators ----------------------------------------------------------------------------------
 
 BINARY = [
     operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod,
@@ -145,6 +145,15 @@ def test_comparisons_are_elementwise_and_the_hash_is_identity():
     assert {t: 1}[t] == 1
 
 
+def test_comparison_with_what_is_no_number():
+    t = np.array([1.0, 2.0])
+    assert t[0] == pytest.approx(1.0)
+    assert t[0] != pytest.approx(1.1)
+    assert (t == "text") is False
+    assert (t != "text") is True
+    assert_array_equal((t == None).value, [False, False])  # noqa: E711 - elementwise, as in NumPy
+
+
 def test_sorting_minimum_and_sum_of_python_work_on_scalars():
     a, b = inside(lambda t: sorted([t[0], t[1]]))
     assert (a.value, b.value) == (-2.0, 1.5)
@@ -154,7 +163,7 @@ def test_sorting_minimum_and_sum_of_python_work_on_scalars():
     assert_array_equal(grad(lambda t: max(t))(X), [0.0, 0.0, 1.0])
 
 
-# ----- len, iteration, contains, indexing ------------------------------------------------------------
+# ----- len, iteration, contains, indexing ---------------------------------------------------------
 
 
 def test_len_and_iteration_over_the_first_axis():
@@ -163,6 +172,7 @@ def test_len_and_iteration_over_the_first_axis():
     assert [row.shape for row in t] == [(2,), (2,)]
     a, b = np.array([1.0, 2.0])
     assert isinstance(a, Tensor)
+    assert b.value == 2.0
     with pytest.raises(TypeError, match="0-d"):
         iter(np.array(1.0))
     with pytest.raises(TypeError):
@@ -222,14 +232,14 @@ def test_an_index_out_of_range_is_an_index_error():
         np.array(X)[5]
 
 
-# ----- attributes and methods ------------------------------------------------------------------------
+# ----- attributes and methods ---------------------------------------------------------------------
 
 
 def test_attributes():
     t = np.array(numpy.zeros((2, 3), "float32"))
     assert (t.shape, t.ndim, t.size, t.itemsize, t.nbytes) == ((2, 3), 2, 6, 4, 24)
     assert t.dtype == numpy.float32
-    assert t.T.shape == (3, 2)
+    assert t.T.shape == t.mT.shape == (3, 2)
     assert t.device == "cpu"
     z = np.array([1 + 2j])
     assert_array_equal(z.real.value, [1.0])
@@ -277,7 +287,7 @@ def test_a_method_of_an_array_without_counterpart_is_an_attribute_error():
         np.array(X).tobytes()
 
 
-# ----- NumPy's protocols -----------------------------------------------------------------------------
+# ----- NumPy's protocols --------------------------------------------------------------------------
 
 
 def test_numpys_own_functions_are_differentiated():
@@ -296,6 +306,23 @@ def test_scipys_own_ufuncs_are_differentiated():
     assert_allclose(grad(lambda t: np.sum(scipy.special.expit(t)))(X), s * (1 - s))
     g = grad(lambda t: np.sum(scipy.special.erf(t)))(X)
     assert_allclose(g, 2 / math.sqrt(math.pi) * numpy.exp(-X * X))
+
+
+def test_numpys_like_functions_make_tensors():
+    t = np.array(X.astype("float32"))
+    for f in (numpy.zeros_like, numpy.ones_like, numpy.empty_like):
+        assert isinstance(f(t), Tensor)
+        assert f(t).dtype == numpy.float32
+        assert f(t, dtype=int).dtype == int
+    assert_array_equal(numpy.full_like(t, 2.0).value, [2.0, 2.0, 2.0])
+    assert_array_equal(grad(lambda t: np.sum(numpy.zeros_like(t) + t))(X), numpy.ones(3))
+
+
+def test_numpys_testing_functions_understand_a_tensor():
+    assert_allclose(np.array(X), X)
+    assert_array_equal(np.array(X), X)
+    with pytest.raises(AssertionError):
+        assert_allclose(np.array(X), X + 1)
 
 
 def test_an_array_leaves_the_operator_to_the_tensor():
@@ -320,6 +347,8 @@ def test_a_ufunc_without_rule_and_a_method_of_one_say_so():
 def test_a_numpy_function_without_rule_says_so():
     with pytest.raises(TypeError, match=r"no rule for numpy\.partition"):
         numpy.partition(np.array(X), 1)
+    with pytest.raises(TypeError, match=r"no rule for numpy\.linalg\.cond"):
+        numpy.linalg.cond(np.array(X))
 
 
 def test_in_place_operators_of_arrays_refuse_a_tensor():
@@ -340,7 +369,7 @@ def test_numpys_isscalar_shape_and_size_understand_a_tensor():
     assert np.shape(t) == (3,)
 
 
-# ----- never a silent loss ---------------------------------------------------------------------------
+# ----- never a silent loss ------------------------------------------------------------------------
 
 LOSSES = {
     "float()": lambda t: float(t[0]),
@@ -422,7 +451,7 @@ def test_bool_repr_format_and_integers_of_tracked_tensors_work():
         bool(np.array(X))
 
 
-# ----- repr, copies, pickles -------------------------------------------------------------------------
+# ----- repr, copies, pickles ----------------------------------------------------------------------
 
 
 def test_repr():
@@ -464,6 +493,24 @@ def test_deepcopy_of_a_permanent_leaf_is_a_leaf_of_its_own():
     assert_array_equal(v.grad, 3 * numpy.ones(3))
 
 
+def test_deepcopy_of_a_result_stays_in_the_graph():
+    assert_array_equal(grad(lambda t: np.sum(copy.deepcopy(t * t)))(X), 2 * X)
+    assert_array_equal(grad(lambda t: np.sum(copy.deepcopy([t])[0] * t))(X), 2 * X)
+
+
+def test_a_copy_of_a_permanent_leaf_is_a_result_and_no_leaf():
+    w = np.array(X).requires_grad_()
+    c = copy.copy(w)
+    c *= 2.0
+    np.sum(c).backward()
+    assert_array_equal(w.grad, [2.0, 2.0, 2.0])
+    assert_array_equal(w.value, X)
+    with pytest.raises(RuntimeError, match="detach"):
+        copy.copy(w).requires_grad_()
+    with pytest.raises(TypeError, match="stop_gradient"):
+        pickle.dumps(copy.copy(w))
+
+
 def test_deepcopy_in_a_list_keeps_identity():
     w = np.array(X)
     a, b = copy.deepcopy([w, w])
@@ -488,7 +535,7 @@ def test_a_tracked_result_cannot_be_pickled():
         pickle.dumps(np.array(X).requires_grad_() * 2)
 
 
-# ----- dtypes ----------------------------------------------------------------------------------------
+# ----- dtypes -------------------------------------------------------------------------------------
 
 F = X.astype("float32")
 
@@ -600,7 +647,17 @@ def test_questions_have_plain_answers():
 
 
 def test_every_function_returns_tensors_for_plain_arrays():
-    for f in (np.exp, np.sum, np.tanh, np.ravel, np.cumsum, np.argmax, np.floor, np.isnan, sp.expit):
+    for f in (
+        np.exp,
+        np.sum,
+        np.tanh,
+        np.ravel,
+        np.cumsum,
+        np.argmax,
+        np.floor,
+        np.isnan,
+        sp.expit,
+    ):
         assert isinstance(f(X), Tensor)
     for f in (np.zeros, np.ones, np.arange, np.eye, np.random.randn):
         assert isinstance(f(3), Tensor)

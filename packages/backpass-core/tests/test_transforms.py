@@ -28,7 +28,7 @@ def plain(t):
     return t.value if isinstance(t, Tensor) else t
 
 
-# ----- vjp -----------------------------------------------------------------------------------------
+# ----- vjp ----------------------------------------------------------------------------------------
 
 
 def test_vjp_gives_the_output_and_a_pull():
@@ -59,7 +59,7 @@ def test_vjp_of_trees():
 
 
 def test_vjp_has_aux():
-    out, pull, aux = vjp(lambda x: (x * 2, {"twice": x + x}), X, has_aux=True)
+    _, pull, aux = vjp(lambda x: (x * 2, {"twice": x + x}), X, has_aux=True)
     assert not aux["twice"].tracked
     assert_array_equal(pull(numpy.ones(3))[0], [2.0, 2.0, 2.0])
 
@@ -94,7 +94,27 @@ def test_vjp_never_touches_grad():
     assert w.grad is None
 
 
-# ----- jvp and linearize ---------------------------------------------------------------------------
+SAME = {
+    "the argument itself": lambda x: x,
+    "a view of it": lambda x: x.reshape(3),
+    "plus zero": lambda x: x + 0.0,
+    "twice": lambda x: [x, x],
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_cotangents_and_tangents_are_not_shared_with_what_was_given(name):
+    g, f = numpy.ones(3), SAME[name]
+    given = [g, g] if name == "twice" else g
+    (found,) = vjp(f, X)[1](given)
+    assert not numpy.shares_memory(found, g)
+    t = jvp(f, (X,), (g,))[1]
+    t = t if name == "twice" else [t]
+    assert not numpy.shares_memory(t[0], g)
+    assert len(t) == 1 or not numpy.shares_memory(t[0], t[1])
+
+
+# ----- jvp and linearize --------------------------------------------------------------------------
 
 
 def test_jvp_gives_the_output_and_its_tangent():
@@ -111,7 +131,7 @@ def test_jvp_of_several_primals_with_a_tangent_left_out():
 
 
 def test_jvp_of_trees():
-    out, t = jvp(lambda p: [p["a"] ** 2, p["b"]], ({"a": 3.0, "b": X},), ({"a": 1.0, "b": X},))
+    _, t = jvp(lambda p: [p["a"] ** 2, p["b"]], ({"a": 3.0, "b": X},), ({"a": 1.0, "b": X},))
     assert t[0] == 6.0
     assert_array_equal(t[1], X)
 
@@ -122,7 +142,7 @@ def test_jvp_has_aux():
 
 
 def test_jvp_of_an_output_that_depends_on_nothing_is_zero():
-    out, t = jvp(lambda x: (np.ones(2), x), (3.0,), (1.0,))
+    _, t = jvp(lambda x: (np.ones(2), x), (3.0,), (1.0,))
     assert_array_equal(t[0], [0.0, 0.0])
     assert t[1] == 1.0
 
@@ -165,13 +185,15 @@ def test_linearize_is_linear_and_transposes_vjp():
     assert_allclose(push(2 * u), 2 * push(u))
 
 
-# ----- jacobian, hessian, hvp, elementwise_grad ------------------------------------------------------
+# ----- jacobian, hessian, hvp, elementwise_grad ---------------------------------------------------
 
 
 def test_a_jacobian_has_the_outputs_axes_first():
     j = jacobian(lambda x: np.outer(x, x)[:, :2])(X)
     assert j.shape == (3, 2, 3)
-    expected = numpy.einsum("ik,j->ijk", numpy.eye(3), X) + numpy.einsum("jk,i->ijk", numpy.eye(3), X)
+    expected = numpy.einsum("ik,j->ijk", numpy.eye(3), X) + numpy.einsum(
+        "jk,i->ijk", numpy.eye(3), X
+    )
     assert_allclose(j, expected[:, :2])
 
 
@@ -268,7 +290,7 @@ def test_no_transformation_but_grad_touches_grad(transformation):
     assert w.grad is None
 
 
-# ----- checkpoint ------------------------------------------------------------------------------------
+# ----- checkpoint ---------------------------------------------------------------------------------
 
 
 def block(x, y):
@@ -343,7 +365,7 @@ def test_checkpoint_of_an_output_that_is_not_used():
     assert_allclose(grad(lambda x: np.sum(f(x)[0]))(X), numpy.cos(X))
 
 
-# ----- custom_vjp ------------------------------------------------------------------------------------
+# ----- custom_vjp ---------------------------------------------------------------------------------
 
 
 def make_log1pexp():
@@ -480,6 +502,18 @@ def test_custom_vjp_keeps_name_and_docstring():
     assert f.__doc__ == "Identity."
 
 
+def test_checkpoint_and_custom_vjp_below_permanent_leaves():
+    w = np.array(X).requires_grad_()
+    for f in (make_log1pexp(), checkpoint(lambda w: np.log1p(np.exp(w)))):
+        w.grad = None
+        loss = np.sum(f(w))
+        loss.backward(retain_graph=True)
+        loss.backward()
+        assert_allclose(w.grad, 2 / (1 + numpy.exp(-X)))
+        with pytest.raises(RuntimeError, match="retain_graph=True"):
+            loss.backward()
+
+
 def test_value_and_grad_of_a_checkpointed_custom_rule():
     f = checkpoint(make_log1pexp())
     value, g = value_and_grad(f)(0.0)
@@ -487,7 +521,7 @@ def test_value_and_grad_of_a_checkpointed_custom_rule():
     assert g == 0.5
 
 
-# ----- check_grads -----------------------------------------------------------------------------------
+# ----- check_grads --------------------------------------------------------------------------------
 
 
 def test_check_grads_finds_a_wrong_rule():
@@ -507,9 +541,7 @@ def test_check_grads_finds_a_wrong_second_derivative():
     def flat(x):
         return x**3
 
-    flat.defvjp(
-        lambda x: (x**3, x), lambda x, g: (g * 3 * np.array(plain(x)) ** 2,)
-    )
+    flat.defvjp(lambda x: (x**3, x), lambda x, g: (g * 3 * np.array(plain(x)) ** 2,))
     check_grads(flat, (X,), order=1)
     with pytest.raises(AssertionError, match="order 2"):
         check_grads(flat, (X,), order=2, modes=("rev",))

@@ -73,15 +73,15 @@ class Runtime:
     def __init__(self, driver, devices=0, problem=None):
         self.driver, self.devices, self.problem = driver, devices, problem
 
-    def getDeviceCount(self):  # noqa: N802
+    def getDeviceCount(self):
         if self.problem is not None:
             raise RuntimeError(self.problem)
         return self.devices
 
-    def driverGetVersion(self):  # noqa: N802
+    def driverGetVersion(self):
         return self.driver
 
-    def runtimeGetVersion(self):  # noqa: N802
+    def runtimeGetVersion(self):
         return 13020
 
 

@@ -15,21 +15,23 @@ TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parents[2]
 SUITES = {
     "own": [TESTS],
-    "gradients": [ROOT / "tests/gradients/test_values.py", ROOT / "tests/gradients/test_derivatives.py"],
+    "gradients": [
+        ROOT / "tests/gradients/test_values.py",
+        ROOT / "tests/gradients/test_derivatives.py",
+    ],
 }
 
 
 @pytest.mark.parametrize("suite", SUITES)
-@pytest.mark.skipif("stand_in" in os.environ.get("PYTHONPATH", ""), reason="this is that run")
+@pytest.mark.skipif(os.environ.get("BACKPASS_REQUIRE_GPU") == "1", reason="there is a GPU")
 def test_with_a_stand_in(suite):
     missing = [str(path) for path in SUITES[suite] if not path.exists()]
     if missing:
         pytest.skip(f"outside the repository: there is no {missing[0]}")
     found = [str(TESTS / "stand_in"), *filter(None, sys.path)]
+    options = ["-q", "-p", "no:cacheprovider", *(["-k", "cupy"] if suite == "gradients" else [])]
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-        + (["-k", "cupy"] if suite == "gradients" else [])
-        + [*map(str, SUITES[suite])],
+        [sys.executable, "-m", "pytest", *options, *map(str, SUITES[suite])],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(found), "BACKPASS_REQUIRE_GPU": "1"},
         cwd=ROOT,
         capture_output=True,

@@ -53,7 +53,8 @@ fn set_num_threads(n: usize) -> PyResult<()> {
     Ok(())
 }
 
-#[pymodule]
+// The table of types and the kernels' reading of arrays rely on the interpreter's lock.
+#[pymodule(gil_used = true)]
 fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     api::load(py)?;

@@ -4,7 +4,10 @@ use std::ptr::null_mut;
 
 use backpass_kernels::elementwise::Pick;
 use backpass_kernels::layout::{MAX_DIMS, Operand};
-use numpy::npyffi::{NPY_ARRAY_ALIGNED, NPY_ARRAY_C_CONTIGUOUS, NPY_ARRAY_CARRAY, PyArrayObject};
+use numpy::npyffi::{
+    NPY_ARRAY_ALIGNED, NPY_ARRAY_C_CONTIGUOUS, NPY_ARRAY_CARRAY, NPY_TYPES, PyArray_Descr,
+    PyArrayObject,
+};
 use pyo3::ffi;
 
 use crate::api::api;
@@ -72,7 +75,7 @@ impl Argument {
                 } else if descr == api.descr64 {
                     Kind::Double
                 } else {
-                    return Err(Refused);
+                    other_descr(descr)?
                 };
                 if (*array).flags & NPY_ARRAY_ALIGNED == 0 || (*array).nd as usize > MAX_DIMS {
                     return Err(Refused);
@@ -190,6 +193,23 @@ impl Argument {
             }
         }
         Ok(Operand { data: self.data(), strides })
+    }
+}
+
+/// The kind of a descriptor that is not the type's own: an unpickled array has a copy.
+#[cold]
+unsafe fn other_descr(descr: *mut PyArray_Descr) -> Result<Kind, Refused> {
+    // SAFETY: an array's descriptor is alive.
+    let (number, order) = unsafe { ((*descr).type_num, (*descr).byteorder) };
+    if order as u8 != b'=' {
+        return Err(Refused);
+    }
+    if number == NPY_TYPES::NPY_FLOAT as i32 {
+        Ok(Kind::Single)
+    } else if number == NPY_TYPES::NPY_DOUBLE as i32 {
+        Ok(Kind::Double)
+    } else {
+        Err(Refused)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reductions, softmax and its relatives.
 
-use backpass_kernels::elementwise::{Elementwise, UNARY, apply};
+use backpass_kernels::elementwise::{COPY, apply};
 use backpass_kernels::isa::Isa;
 use backpass_kernels::layout::{MAX_DIMS, Operand};
 use backpass_kernels::pool::Scratch;
@@ -246,10 +246,6 @@ impl Order {
     }
 }
 
-fn copy_kernel() -> &'static Elementwise<1> {
-    UNARY.iter().find(|kernel| kernel.name == "positive").expect("the table has it")
-}
-
 /// An operand laid out contiguously: itself, or a copy.
 enum Dense<T: Copy> {
     Itself(*const T),
@@ -271,7 +267,7 @@ impl<T: Element> Dense<T> {
         }
         let copy = Scratch::new(expected as usize);
         // SAFETY: the operand is readable at every index, the copy has room for all of them.
-        unsafe { apply(isa, copy_kernel(), copy.as_ptr(), shape, &[*view]) };
+        unsafe { apply(isa, COPY, copy.as_ptr(), shape, &[*view]) };
         Self::Copied(copy)
     }
 
@@ -370,7 +366,8 @@ unsafe fn typed<T: Element>(
         if kernel.reduces()
             && let Some(about) = plain(x, mask)
         {
-            return plain_reduction::<T>(kernel, isa, x, about, mask, keywords.keepdims);
+            let keepdims = keywords.keepdims;
+            return Ok(plain_reduction::<T>(kernel, isa, x, about, mask, keepdims));
         }
         match kernel {
             Along::Reduce(kind) => reduction::<T>(kind, isa, x, mask, keywords.keepdims),
@@ -400,7 +397,7 @@ fn plain(x: &Argument, mask: u64) -> Option<Shape> {
     })
 }
 
-/// A reduction of an array in the usual case.
+/// A reduction of an array in the usual case: a new reference, or null with an exception set.
 unsafe fn plain_reduction<T: Element>(
     kernel: Along,
     isa: Isa,
@@ -408,7 +405,7 @@ unsafe fn plain_reduction<T: Element>(
     about: Shape,
     mask: u64,
     keepdims: bool,
-) -> Outcome {
+) -> *mut ffi::PyObject {
     let cost = about.size() * kernel.picoseconds();
     let run = |out: *mut T| {
         // SAFETY: the array has the shape, the output a number for each group.
@@ -435,14 +432,14 @@ unsafe fn plain_reduction<T: Element>(
         if nd == 0 {
             let mut out = T::ZERO;
             unlocked(cost, || run(&raw mut out));
-            return Ok(new_scalar(out));
+            return new_scalar(out);
         }
         match new_array::<T>(nd, dims.as_ptr().cast(), std::ptr::null(), about.groups()) {
             Ok((array, out)) => {
                 unlocked(cost, || run(out));
-                Ok(array)
+                array
             }
-            Err(null) => Ok(null),
+            Err(null) => null,
         }
     }
 }

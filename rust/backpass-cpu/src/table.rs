@@ -103,7 +103,7 @@ static OTHERS: &[(&str, ffi::PyCFunctionFastWithKeywords)] = &[
     ("momentum_update", momentum_update),
 ];
 
-/// Matrix products. In plain Rust they are slower than NumPy's.
+/// Matrix products. In plain Rust they are slower than `numpy.matmul`.
 static PRODUCTS: &[(&str, ffi::PyCFunctionFastWithKeywords)] = &[
     ("matmul", matmul),
     ("matmul.vjp0", matmul_vjp0),

@@ -120,12 +120,12 @@ def groups(values, axis):
     def back(flat):
         return flat.reshape(moved.shape).transpose(np.argsort(rest + axes))
 
-    return moved.reshape(lead + (-1,)), back
+    return moved.reshape((*lead, -1)), back
 
 
 def extreme_vjp(g, ans, x, axis):
     flat, back = groups(x, axis)
-    lead = flat.shape[:-1] + (1,)
+    lead = (*flat.shape[:-1], 1)
     ans = np.broadcast_to(ans, np.shape(ans)).reshape(lead)
     chosen = (flat == ans) | (np.isnan(flat) & np.isnan(ans))
     shared = np.reshape(g, lead) / np.maximum(chosen.sum(-1, keepdims=True), 1)
@@ -142,11 +142,13 @@ def logsumexp(x, axis):
 
 def logsumexp_vjp(g, ans, x, axis):
     flat, back = groups(x, axis)
-    lead = flat.shape[:-1] + (1,)
+    lead = (*flat.shape[:-1], 1)
     ans, g = np.reshape(ans, lead), np.reshape(g, lead)
     infinite = flat == np.inf
     weight = np.exp(flat - ans)
-    weight = np.where(ans == np.inf, infinite / np.maximum(infinite.sum(-1, keepdims=True), 1), weight)
+    weight = np.where(
+        ans == np.inf, infinite / np.maximum(infinite.sum(-1, keepdims=True), 1), weight
+    )
     weight = np.where(ans == -np.inf, 0.0, weight)
     return back(np.where(g == 0, 0.0, g * weight))
 

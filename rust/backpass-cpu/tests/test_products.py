@@ -29,7 +29,9 @@ def assert_near(result, expected, dtype, k):
     assert result is not NotImplemented
     assert result.dtype == dtype
     assert np.shape(result) == np.shape(expected)
-    np.testing.assert_allclose(result, expected, rtol=1e-6, atol=40 * np.sqrt(k) * np.finfo(dtype).eps)
+    np.testing.assert_allclose(
+        result, expected, rtol=1e-6, atol=40 * np.sqrt(k) * np.finfo(dtype).eps
+    )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -53,7 +55,8 @@ def test_matrices(m, k, n, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
-    ("m", "k", "n"), [(256, 784, 200), (784, 256, 200), (1, 784, 200), (784, 1, 200), (200, 784, 1), (500, 3, 900)]
+    ("m", "k", "n"),
+    [(256, 784, 200), (784, 256, 200), (1, 784, 200), (784, 1, 200), (200, 784, 1), (500, 3, 900)],
 )
 def test_large_matrices(m, k, n, dtype):
     rng = np.random.default_rng(0)

@@ -87,7 +87,9 @@ def test_long_sums_are_accurate():
     x = np.full(1 << 22, 0.1, np.float32)
     assert abs(KERNELS["sum"](x) / (x.size * np.float64(np.float32(0.1))) - 1) < 2e-7
     columns = x.reshape(-1, 4)
-    np.testing.assert_allclose(KERNELS["sum"](columns, axis=0), columns.sum(0, np.float64), rtol=2e-7)
+    np.testing.assert_allclose(
+        KERNELS["sum"](columns, axis=0), columns.sum(0, np.float64), rtol=2e-7
+    )
 
 
 @pytest.mark.parametrize("name", ["max", "min"])
@@ -117,7 +119,9 @@ def test_extreme_rules(name, dtype):
                 result = KERNELS[f"{name}.vjp"](g, ans, view, axis=axis, keepdims=keepdims)
                 assert_near(result, formulas.extreme_vjp(g, ans, x, axis), dtype)
     x = np.array([3, 3, 1], dtype)
-    np.testing.assert_array_equal(KERNELS["max.vjp"](1.0, dtype(3), x), np.array([0.5, 0.5, 0], dtype))
+    np.testing.assert_array_equal(
+        KERNELS["max.vjp"](1.0, dtype(3), x), np.array([0.5, 0.5, 0], dtype)
+    )
     x = np.array([3, np.nan, 1], dtype)
     np.testing.assert_array_equal(KERNELS["max.vjp"](dtype(2), dtype(np.nan), x), [0, 2, 0])
 
@@ -131,7 +135,9 @@ def test_logsumexp(dtype):
             for axis, keepdims in itertools.product(axes(len(shape)), (False, True)):
                 result = KERNELS["logsumexp"](view, axis=axis, keepdims=keepdims)
                 wide = x.astype(np.float64)
-                assert_near(result, scipy.special.logsumexp(wide, axis=axis, keepdims=keepdims), dtype)
+                assert_near(
+                    result, scipy.special.logsumexp(wide, axis=axis, keepdims=keepdims), dtype
+                )
                 ans = np.asarray(result)
                 g = draw(rng, ans.shape, dtype)
                 rule = KERNELS["logsumexp.vjp"](g, ans, view, axis=axis, keepdims=keepdims)
@@ -144,7 +150,14 @@ def test_logsumexp(dtype):
 def test_logsumexp_at_infinity(axis, dtype):
     inf, nan = np.inf, np.nan
     x = np.array(
-        [[-inf, -inf, -inf], [inf, 1, inf], [inf, -inf, 0], [0, -inf, 1], [nan, 0, inf], [-1e4, -1e4, 1]],
+        [
+            [-inf, -inf, -inf],
+            [inf, 1, inf],
+            [inf, -inf, 0],
+            [0, -inf, 1],
+            [nan, 0, inf],
+            [-1e4, -1e4, 1],
+        ],
         dtype,
     )
     g = np.array([2, 2, 2, 2, 0, 2], dtype)
@@ -170,7 +183,10 @@ def test_softmax(name, dtype):
                 wide = x.astype(np.float64)
                 assert_near(result, getattr(scipy.special, name)(wide, axis=axis), dtype, 3)
                 g = draw(rng, shape, dtype)
-                for ans, cotangent in ((result, g), (np.asfortranarray(result), np.asfortranarray(g))):
+                for ans, cotangent in (
+                    (result, g),
+                    (np.asfortranarray(result), np.asfortranarray(g)),
+                ):
                     rule = KERNELS[f"{name}.vjp"](cotangent, ans, axis=axis)
                     formula = getattr(formulas, f"{name}_vjp")
                     expected = formula(g.astype(np.float64), result.astype(np.float64), axis)
@@ -178,7 +194,10 @@ def test_softmax(name, dtype):
                 one = np.broadcast_to(dtype(0.5), shape)
                 rule = KERNELS[f"{name}.vjp"](one, result, axis=axis)
                 assert_near(
-                    rule, formula(one.astype(np.float64), result.astype(np.float64), axis), dtype, x.size
+                    rule,
+                    formula(one.astype(np.float64), result.astype(np.float64), axis),
+                    dtype,
+                    x.size,
                 )
 
 
@@ -218,7 +237,14 @@ def test_refused_operands():
     x = np.ones((2, 3), np.float32)
     for name in ("sum", "mean", "max", "min", "logsumexp", "softmax", "log_softmax"):
         kernel = KERNELS[name]
-        for other in (np.arange(3), x.astype(np.float16), x.astype(">f4"), [1.0], 1.0, np.float32(1)):
+        for other in (
+            np.arange(3),
+            x.astype(np.float16),
+            x.astype(">f4"),
+            [1.0],
+            1.0,
+            np.float32(1),
+        ):
             assert kernel(other) is NotImplemented
         assert kernel(x, 0) is NotImplemented
         assert kernel(np.zeros((0, 3), np.float32)) is NotImplemented

@@ -1,6 +1,7 @@
 //! Matrix products at the shapes of a small network, on one thread and on all, beside the `gemm`
 //! crate: `cargo bench --bench matmul`. Rounds are interleaved; minimum and median in GF/s.
 
+use std::fmt::Write;
 use std::time::Instant;
 
 use backpass_kernels::isa::Isa;
@@ -90,7 +91,7 @@ fn main() {
         let mut line = format!("{m:5} x {k:4} x {n:4} {}{}", u8::from(left), u8::from(right));
         for rates in &mut rates {
             rates.sort_by(f64::total_cmp);
-            line += &format!("  {:6.0}/{:6.0}", rates[ROUNDS - 1], rates[ROUNDS / 2]);
+            let _ = write!(line, "  {:6.0}/{:6.0}", rates[ROUNDS - 1], rates[ROUNDS / 2]);
         }
         println!("{line}");
     }

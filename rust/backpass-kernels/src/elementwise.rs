@@ -243,6 +243,10 @@ macro_rules! table {
 table! {
     /// Functions of one operand.
     UNARY, 1:
+    Positive "positive" 50 [x] |s, T| {
+        let _ = s;
+        x
+    };
     Negative "negative" 50 [x] |s, T| s.neg(x);
     NegativeVjp "negative.vjp" 50 [g] |s, T| s.neg(g);
     SubtractVjp1 "subtract.vjp1" 50 [g] |s, T| s.neg(g);
@@ -254,7 +258,6 @@ table! {
     Log2 "log2" 500 [x] |s, T| T::log2(s, x);
     Log10 "log10" 500 [x] |s, T| T::log10(s, x);
     Log1p "log1p" 500 [x] |s, T| T::log1p(s, x);
-    Positive "positive" 50 [x] |s, T| { let _ = s; x };
     Sqrt "sqrt" 200 [x] |s, T| s.sqrt(x);
     Square "square" 50 [x] |s, T| s.mul(x, x);
     Reciprocal "reciprocal" 200 [x] |s, T| s.div(s.splat(T::ONE), x);
@@ -270,6 +273,9 @@ table! {
     Arcsin "arcsin" 10000 [x] |s, T| s.map(x, T::std_asin);
     Arccos "arccos" 10000 [x] |s, T| s.map(x, T::std_acos);
 }
+
+/// The operand itself: what lays an array out anew.
+pub static COPY: &Elementwise<1> = &UNARY[0];
 
 table! {
     /// Functions of two operands, and rules that need one array beside the cotangent.

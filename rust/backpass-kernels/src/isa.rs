@@ -21,6 +21,7 @@ impl Isa {
     /// Every instruction set of this processor, the best last.
     #[must_use]
     pub fn available() -> Vec<Self> {
+        #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut))]
         let mut found = vec![Self::Scalar];
         #[cfg(target_arch = "x86_64")]
         {

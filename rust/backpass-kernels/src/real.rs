@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
+#[cfg(target_arch = "x86_64")]
 use crate::isa::Kernel;
 use crate::math::tables::Tables;
 use crate::simd::Simd;

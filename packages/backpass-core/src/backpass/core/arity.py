@@ -21,6 +21,7 @@ from backpass.core.tensor import Tensor, live
 from backpass.core.values import (
     ShapeOnly,
     WeakTensor,
+    as_scalar,
     as_tensors,
     hung,
     weak_value,
@@ -107,7 +108,7 @@ class Unary(Primitive):
     def _on_weak(self, x: Tensor, kwargs: Any) -> Tensor:
         """Apply the primitive to a Python float that is being differentiated."""
         value = weak_value(x)
-        ans = self.run((value,), kwargs)
+        ans = as_scalar(self.run((value,), kwargs))
         node = None if x.node is None else self.record(x, x.node, value, ans, kwargs)
         return (WeakTensor if self.name in WEAK_ARITHMETIC else Tensor)(ans, node)
 
@@ -247,7 +248,7 @@ class Binary(Primitive):
         """Apply the primitive where no operand is a plain Tensor, but one is a `WeakTensor`."""
         xv, xn = (weak_value(x), x.node) if isinstance(x, Tensor) else (x, None)
         yv, yn = (weak_value(y), y.node) if isinstance(y, Tensor) else (y, None)
-        ans = self.run((xv, yv), None)
+        ans = as_scalar(self.run((xv, yv), None))
         weak = self.name in WEAK_ARITHMETIC and type(xv) in PYTHON_SCALARS
         kind = WeakTensor if weak and type(yv) in PYTHON_SCALARS else Tensor
         return kind(ans, self.record(x, y, xn, yn, xv, yv, ans))
@@ -292,7 +293,9 @@ class Binary(Primitive):
 
 
 class Nary(Primitive):
-    """A primitive of any number of operands, with keywords."""
+    """A primitive of any number of operands and outputs, with keywords."""
+
+    several = True
 
     def build(self) -> Callable[..., Any]:
         """Return `op`."""

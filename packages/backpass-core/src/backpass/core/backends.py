@@ -150,7 +150,22 @@ def load_plugins() -> None:
 
 
 def backend_of_type(kind: type) -> Backend | None:
-    """Return the backend for values of type `kind`; `None` if there is none loaded."""
+    """Return the backend for values of type `kind`; `None` if there is none loaded.
+
+    Raises
+    ------
+    TypeError
+        For NumPy's masked arrays and matrices, whose arithmetic is not that of arrays.
+    """
+    if kind is numpy.matrix or kind.__module__.startswith("numpy.ma"):
+        raise TypeError(
+            f"{kind.__name__} is not supported: "
+            + (
+                "use numpy.asarray(m), and @ for products"
+                if kind is numpy.matrix
+                else "use where(mask, 0, m.data)"
+            )
+        )
     for backend in _loaded:
         if issubclass(kind, backend.array_types):
             return backend

@@ -98,6 +98,11 @@ class Argument:
                 f"{where} holds {value.dtype}: only floats and complex numbers can be "
                 "differentiated: use .astype(float)"
             )
+        if type(value) in (list, tuple, dict):
+            return (
+                f"{where} is a {type(value).__name__} without a Tensor in it: make its arrays "
+                f"Tensors, or say argnums={self.position}"
+            )
         found = "None" if value is None else f"a {type(value).__name__}"
         return f"{where} is {found}: pass floats, arrays of floats, or trees of them"
 
@@ -198,10 +203,21 @@ class Call:
     def is_outer(self, strangers: Iterable[Node]) -> bool:
         """Tell whether the result depends on something tracked outside of this call.
 
-        `strangers` are the border nodes that the call has not made: nodes of an enclosing call, or
-        permanent leaves, which are constants unless an enclosing call may want them.
+        `strangers` are the border nodes that are no targets: older nodes; permanent leaves, which
+        are constants unless an enclosing call may want them; and leaves that a transformation
+        inside this call has left behind, which are constants.
         """
-        return self.linked or any(node.tensor is None or self.depth > 1 for node in strangers)
+        return self.linked or any(
+            node.serial <= self.start if node.tensor is None else self.depth > 1
+            for node in strangers
+        )
+
+    def released_aux(self, outer: bool) -> Any:
+        """Return the auxiliary data; tracked only by what is tracked outside.
+
+        An enclosing call may have tracked them even where the output depends on nothing outside.
+        """
+        return tree.map(lambda t: released(t, outer or self.depth > 1), self.aux)
 
     def end(self) -> None:
         """Let the fresh leaves die: Tensors kept from inside the call are not tracked by it."""
@@ -305,7 +321,7 @@ class Recorded:
 
     def aux(self) -> Any:
         """Return the auxiliary data, likewise."""
-        return tree.map(lambda t: released(t, self.outer), self.call.aux)
+        return self.call.released_aux(self.outer)
 
     def pull(self, cotangents: Sequence[Any]) -> list[list[Any]]:
         """Carry cotangents of the outputs, `None` for zero, to the arguments' leaves."""
@@ -371,6 +387,7 @@ def collect(argument: Argument, cotangents: dict[Node, Any], outer: bool = False
             g = node.primitive.seen(g)
         if type(plain(g)) is not type(t.value):
             g = beside(g, t.value)
+            g = g[()] if type(g) is numpy.ndarray and isinstance(t.value, numpy.generic) else g
         if type(g) is not Tensor:
             # A sum of cotangents has native byte order, whatever its parts had.
             g = own(g) if g.dtype is node.dtype else cast(g, node.dtype)

@@ -84,6 +84,9 @@ class Primitive:
         The docstring of the public function.
     """
 
+    #: Whether there may be several outputs.
+    several = False
+
     def __init__(
         self,
         name: str,
@@ -169,9 +172,20 @@ class Primitive:
 
     def reference(self, backend: Backend) -> Callable[..., Any]:
         """Return what computes this primitive where no kernel does."""
-        if self.function is not None:
-            return functools.partial(self.function, backend.library)
-        return backend.function(self.name, self.module)
+        if self.function is None:
+            return backend.function(self.name, self.module)
+        compute = functools.partial(self.function, backend.library)
+        return compute if self.several else functools.partial(self._one, compute)
+
+    def _one(self, compute: Callable[..., Any], *xs: Any, **kwargs: Any) -> Any:
+        """Compute a function that must have one output."""
+        ans = compute(*xs, **kwargs)
+        if type(ans) in (tuple, list):
+            raise TypeError(
+                f"{self.name} returned {len(ans)} outputs: declare it with "
+                f"@primitive(outputs={len(ans)})"
+            )
+        return ans
 
     def find(self, values: Sequence[Any]) -> Callable[..., Any]:
         """Return the kernel for operands, and remember it for their type."""

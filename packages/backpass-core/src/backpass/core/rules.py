@@ -24,12 +24,15 @@ from backpass.core.symbols import SYMBOLIC, Expression
 Derivative = Callable[..., Any] | None
 
 
-def elementwise(f: Primitive, *derivatives: Derivative) -> None:
+def elementwise(f: Primitive, *derivatives: Derivative, selects: bool = False) -> None:
     """Declare the local derivative of an elementwise function, one for each operand.
 
     `derivative(ans, x, y)` names what it reads.  The VJP is `g` times it, and so is the JVP with
     the tangent; both with a strong zero: where `g` is exactly 0 the product is 0, even if the
     derivative is infinite or nan there.  `None` means that no gradient flows to the operand.
+
+    `selects` is for functions that choose among their operands: their derivative is 0 where they do
+    not choose, and there it is the derivative's zero that is strong, even if `g` is infinite.
 
     Raises
     ------
@@ -37,12 +40,12 @@ def elementwise(f: Primitive, *derivatives: Derivative) -> None:
         If a derivative has a parameter that is neither `ans` nor an operand of `f`.
     """
     f.kind, f.derivatives = "elementwise", derivatives
-    rules = [None if d is None else _product(f, d) for d in derivatives]
+    rules = [None if d is None else _product(f, d, selects) for d in derivatives]
     f.vjps = f.jvps = tuple(rules)
     _finish(f)
 
 
-def _product(f: Primitive, derivative: Callable[..., Any]) -> Rule:
+def _product(f: Primitive, derivative: Callable[..., Any], selects: bool) -> Rule:
     positions, keywords = read_names(f, derivative, skip="")
 
     def rule(g: Any, *saved: Any, **kwargs: Any) -> Any:
@@ -51,7 +54,7 @@ def _product(f: Primitive, derivative: Callable[..., Any]) -> Rule:
         except ArithmeticError:
             # Of Python's floats, where NumPy's give inf or nan.
             d = derivative(*map(_as_scalar, saved), **kwargs)
-        return operators.zero_multiply(g, d)
+        return operators.zero_multiply(d, g) if selects else operators.zero_multiply(g, d)
 
     return Rule(rule, positions, keywords)
 

@@ -226,15 +226,15 @@ class _CustomCall:
             inputs = [Tensor(v, p) for v, p in zip(node.saved, node.parents)]
             residuals = self.forward(inputs)[1]
             found = self.back(residuals, g.items)
-            return [x if x is None or isinstance(x, Tensor) else Tensor(x) for x in map(_array, found)]
+            return [
+                x if x is None or isinstance(x, Tensor) else Tensor(x) for x in map(_array, found)
+            ]
         parts = [None if part is None else Tensor(part) for part in g.items]
         return [plain(x) for x in map(_array, self.back(self.residuals, parts))]
 
     def pushforward(self, tangents: Sequence[Any], node: Node, on_tensors: bool) -> Any:
         """Transpose the backward function, which is linear in the cotangents."""
-        inputs = [
-            Tensor(v, p if on_tensors else None) for v, p in zip(node.saved, node.parents)
-        ]
+        inputs = [Tensor(v, p if on_tensors else None) for v, p in zip(node.saved, node.parents)]
         residuals = self.forward(inputs)[1]
         likes = self.outputs[1]
 
@@ -242,9 +242,7 @@ class _CustomCall:
             return self.back(residuals, parts)
 
         _, pull = vjp(back, [Tensor(zeros(like)) for like in likes])
-        given = [
-            (Tensor(zeros(v)) if t is None else t) for t, v in zip(tangents, node.saved)
-        ]
+        given = [(Tensor(zeros(v)) if t is None else t) for t, v in zip(tangents, node.saved)]
         found = pull(given)[0]
         return found
 

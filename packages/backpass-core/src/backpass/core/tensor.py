@@ -115,11 +115,11 @@ class Tensor:
                 "use .astype(float) first"
             )
         node = live(self)
-        if node is not None and node.parents != ():
+        if node is not None and (node.parents != () or not _may_be_leaf(self, node)):
             raise RuntimeError(
                 "requires_grad_() on the result of a recorded operation: call detach() first"
             )
-        if node is None or node.tensor is None:
+        if node is None:
             node = leaf(self.value)
             node.tensor = weakref.ref(self)
             self.node = node
@@ -252,6 +252,11 @@ class Tensor:
         return operators.transpose(self)  # type: ignore[no-any-return]
 
     @property
+    def mT(self) -> Tensor:
+        """The Tensor with its last two axes exchanged."""
+        return operators.methods["swapaxes"](self, -1, -2)  # type: ignore[no-any-return]
+
+    @property
     def real(self) -> Tensor:
         """The real part."""
         return operators.methods["real"](self)  # type: ignore[no-any-return]
@@ -319,18 +324,21 @@ class Tensor:
     __hash__ = object.__hash__
 
     def __copy__(self) -> Tensor:
-        return Tensor(copy.copy(self.value), self.node)
+        return type(self)(copy.copy(self.value), self.node)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        # Like the original: a permanent leaf stays one, of its own.
-        made = Tensor(copy.deepcopy(self.value, memo))
+        # Like the original: a permanent leaf stays one, of its own; a result stays in its graph.
+        own = is_permanent_leaf(self)
+        made = type(self)(copy.deepcopy(self.value, memo), None if own else self.node)
         made.grad = copy.deepcopy(self.grad, memo)
         memo[id(self)] = made
-        return made.requires_grad_() if is_permanent_leaf(self) else made
+        return made.requires_grad_() if own else made
 
     def __reduce__(self) -> Any:
         if self.tracked and not is_permanent_leaf(self):
-            raise TypeError("a tracked Tensor cannot be pickled: pickle stop_gradient(t) or t.value")
+            raise TypeError(
+                "a tracked Tensor cannot be pickled: pickle stop_gradient(t) or t.value"
+            )
         return _restore, (self.value, self.grad, is_permanent_leaf(self))
 
     # ----- leaving the graph: never silently -----------------------------------------------------
@@ -365,15 +373,15 @@ class Tensor:
     def __dlpack__(self, **kwargs: Any) -> Any:
         if self.tracked and is_inexact(self.value):
             raise BufferError(_LOSS.format(what="__dlpack__()"))
-        # A NumPy scalar has no memory of its own to share.
-        value: Any = self.value
-        return (numpy.asarray(value) if isinstance(value, numpy.generic) else value).__dlpack__(
-            **kwargs
-        )
+        return self._with_memory().__dlpack__(**kwargs)
 
     def __dlpack_device__(self) -> Any:
+        return self._with_memory().__dlpack_device__()
+
+    def _with_memory(self) -> Any:
+        """Return the value as an array: a NumPy scalar has no memory of its own to share."""
         value = self.value
-        return (numpy.asarray(value) if isinstance(value, numpy.generic) else value).__dlpack_device__()
+        return numpy.asarray(value) if isinstance(value, numpy.generic) else value
 
     def _plain(self, what: str) -> Any:
         """Return the value, unless a gradient would be lost."""
@@ -483,9 +491,13 @@ class Tensor:
         return operators.right_shift(other, self)  # type: ignore[no-any-return]
 
     def __eq__(self, other: object) -> Any:
+        if _compares_by_itself(other):
+            return NotImplemented
         return operators.equal(self, other)
 
     def __ne__(self, other: object) -> Any:
+        if _compares_by_itself(other):
+            return NotImplemented
         return operators.not_equal(self, other)
 
     def __lt__(self, other: Any) -> Tensor:
@@ -550,8 +562,8 @@ class Tensor:
         function = operators.functions.get(func)
         if function is None:
             raise TypeError(
-                f"backpass has no rule for numpy.{func.__name__}: apply it to .value if no "
-                "gradient is wanted, or declare a rule with backpass.core.extend"
+                f"backpass has no rule for {func.__module__}.{func.__name__}: apply it to .value "
+                "if no gradient is wanted, or declare a rule with backpass.core.extend"
             )
         return function(*args, **kwargs)
 
@@ -600,12 +612,15 @@ class Hooked:
         return self.primitive.pushforward(tangents, node, on_tensors)
 
 
+def _compares_by_itself(other: object) -> bool:
+    """Tell whether `==` is the other operand's business: text, or what opts out of NumPy's."""
+    return isinstance(other, str) or getattr(other, "__array_ufunc__", True) is None
+
+
 def live(tensor: Tensor) -> Node | None:
     """Return the node of `tensor` if it can still be walked, or is the `FREED` one."""
     node = tensor.node
-    if node is not None and (
-        node.parents is None or (node.serial <= floor[0] and is_dead(node))
-    ):
+    if node is not None and (node.parents is None or (node.serial <= floor[0] and is_dead(node))):
         # Walked.  grad's own graphs are gone without a trace; backward()'s may be asked for again.
         node = tensor.node = FREED if node.saved is FREED else None
     return node
@@ -623,8 +638,14 @@ def is_inexact(value: Any) -> bool:
 
 
 def is_permanent_leaf(tensor: Tensor) -> bool:
-    """Tell whether `requires_grad_` made a leaf of `tensor`."""
-    return tensor.node is not None and tensor.node.tensor is not None
+    """Tell whether `requires_grad_` made a leaf of `tensor`; a copy of one is none."""
+    node = tensor.node
+    return node is not None and node.tensor is not None and node.tensor() is tensor
+
+
+def _may_be_leaf(tensor: Tensor, node: Node) -> bool:
+    """Tell whether a leaf is the tensor's own: permanent, or an argument of a call of `grad`."""
+    return node.tensor is None or node.tensor() is tensor
 
 
 def give(node: Node, g: Any) -> None:

@@ -31,7 +31,7 @@ def check_grads(
     """Compare the derivatives of `f` with central differences, to an order, in both modes.
 
     Outputs are weighted at random and summed; each entry of each argument (a random choice of them
-    in large arrays) is varied by `eps`, complex entries in both parts.  Then the gradient is checked
+    in large arrays) is varied by `eps`, complex entries in both parts.  The gradient is checked
     in the same way, up to `order`.  A function's differences are good to about 1e-9 in float64 and
     complex128; arguments of other precision are refused.
 
@@ -93,8 +93,8 @@ def _is_differentiable(x: Any, place: int) -> bool:
         return False
     if value.dtype not in (numpy.float64, numpy.complex128):
         raise TypeError(
-            f"check_grads: leaf {place} of the arguments is {value.dtype}: differences need float64 "
-            "or complex128"
+            f"check_grads: leaf {place} of the arguments is {value.dtype}: differences need "
+            "float64 or complex128"
         )
     return True
 
@@ -142,9 +142,7 @@ def _check(
                     tangents: list[Any] = [None] * len(values)
                     tangents[i] = tangent
                     moved = [plain(t) for t in jvp(f, values, tangents)[1]]
-                    found["fwd"] = sum(
-                        complex((w * t).sum()).real for w, t in zip(weights, moved)
-                    )
+                    found["fwd"] = sum(complex((w * t).sum()).real for w, t in zip(weights, moved))
                 for mode, derivative in found.items():
                     off = abs(derivative - expected)
                     if not off <= atol + rtol * abs(expected):

@@ -183,7 +183,7 @@ def _gradient(
                 if isinstance(tensor, Tensor) and g is not None:
                     add_gradient(tensor, plain(g))
     if has_aux:
-        call.aux = tree.map(lambda t: released(t, outer), call.aux)
+        call.aux = call.released_aux(outer)
     if not outer:
         call.end()
     made = [argument.shaped(gs) for argument, gs in zip(call.arguments, gradients)]

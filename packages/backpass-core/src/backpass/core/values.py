@@ -43,6 +43,11 @@ def weak_value(x: Tensor) -> Any:
     return x.value.item() if isinstance(x, WeakTensor) else x.value
 
 
+def as_scalar(ans: Any) -> Any:
+    """Return a result as something with shape and dtype, though only Python's numbers went in."""
+    return ans if hasattr(ans, "dtype") else numpy.asarray(ans)[()]
+
+
 def hung(value: Any, node: Node) -> Tensor:
     """Return a saved value as a Tensor on a node; what was weak is so again."""
     if type(value) in PYTHON_SCALARS:
@@ -56,7 +61,7 @@ def as_tensors(ans: Any) -> Any:
         return ans
     if isinstance(ans, tuple | list):
         return tuple(as_tensors(part) for part in ans)
-    return Tensor(ans if hasattr(ans, "dtype") else numpy.asarray(ans)[()])
+    return Tensor(as_scalar(ans))
 
 
 def zeros_beside(like: Any, operands: Sequence[Any]) -> Any:

@@ -1,6 +1,6 @@
 """NumPy's functions, differentiable: the same names, over Tensors.
 
-Functions return Tensors whatever they are given; questions about an array (`shape`, `allclose`, ...)
+Functions return Tensors whatever they are given; questions about an array (`shape`, `allclose`)
 give plain answers.  What differs from NumPy stands in each docstring.
 
 Examples
@@ -11,7 +11,6 @@ Examples
 array([1., 1.])
 """
 
-import backpass.core
 import numpy as _numpy
 from backpass.core.ops.composites import (
     clip,

@@ -6,6 +6,10 @@ is not there, because CuPy has none; full reductions stay on the GPU, as arrays 
 
 Importing this package needs neither CuPy nor a GPU; what needs them raises `DeviceUnavailable`.
 
+Where CuPy differs from NumPy, it does so here: integer arrays as indices wrap around at the ends
+and never raise; of elements that one assignment writes several times, which write lasts is not
+defined; `argsort` is always stable.
+
 Examples
 --------
 >>> import backpass.cupy as cp

@@ -16,7 +16,7 @@ from numpy import *  # noqa: F403 - dtypes and constants, as CuPy has them
 __version__ = "14.2.0"
 
 
-class ndarray:  # noqa: N801 - CuPy's name
+class ndarray:
     """An array on the device."""
 
     __array_priority__ = 100
@@ -41,7 +41,7 @@ class ndarray:  # noqa: N801 - CuPy's name
         return _wrap(self._value.imag, self)
 
     @property
-    def T(self):  # noqa: N802
+    def T(self):
         return _wrap(self._value.T, self)
 
     @property
@@ -299,6 +299,10 @@ def reshape(a, newshape, order="C", *, copy=None):
 
 def _view(made, a):
     return _wrap(made, a if numpy.shares_memory(made, a._value) else None)
+
+
+def ravel(a, order="C"):
+    return reshape(a, -1)
 
 
 def transpose(a, axes=None):

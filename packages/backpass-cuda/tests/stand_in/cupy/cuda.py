@@ -3,11 +3,11 @@
 nvrtc = curand = cublas = object()
 
 
-class runtime:  # noqa: N801 - CuPy's name
+class runtime:
     """CUDA's runtime."""
 
     @staticmethod
-    def getDeviceCount():  # noqa: N802
+    def getDeviceCount():
         return 1
 
 

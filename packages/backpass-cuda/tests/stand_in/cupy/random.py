@@ -1,7 +1,8 @@
 """NumPy's random numbers, as arrays of the device."""
 
-import cupy
 import numpy
+
+import cupy
 
 
 def _drawing(function):
@@ -20,7 +21,7 @@ seed = numpy.random.seed
 
 
 def shuffle(a):
-    numpy.random.shuffle(a._value)
+    numpy.random.shuffle(a._value)  # noqa: NPY002
 
 
 class Generator:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy
 
+from backpass.core.backends import backend_of
 from backpass.core.operators import operators
 from backpass.core.ops import (
     composites,
@@ -51,14 +52,16 @@ _ALIASES = {
     "radians": "deg2rad",
     "true_divide": "divide",
 }
-FUNCTIONS: dict[str, Callable[..., Any]] = {name: getattr(elementwise, name) for name in _ELEMENTWISE}
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    name: getattr(elementwise, name) for name in _ELEMENTWISE
+}
 
 FUNCTIONS |= {alias: FUNCTIONS[name] for alias, name in _ALIASES.items()}
 FUNCTIONS |= {"round": rounding.round, "around": rounding.around, "matmul": linear.matmul}
 FUNCTIONS |= {
     name: getattr(reductions, name)
-    for name in "all amax amin any argmax argmin argsort count_nonzero cumsum max mean min prod std "
-    "sum var".split()
+    for name in "all amax amin any argmax argmin argsort count_nonzero cumsum max mean min prod "
+    "std sum var".split()
 }
 FUNCTIONS |= {
     name: getattr(shaping, name)
@@ -81,8 +84,8 @@ FUNCTIONS |= {
 FUNCTIONS |= {"clip": composites.clip, "where": composites.where_}
 FUNCTIONS |= {
     name: getattr(questions, name)
-    for name in "allclose argwhere array_equal array_equiv flatnonzero iscomplexobj isclose isrealobj "
-    "isscalar ndim nonzero result_type shape size".split()
+    for name in "allclose argwhere array_equal array_equiv flatnonzero iscomplexobj isclose "
+    "isrealobj isscalar ndim nonzero result_type shape size".split()
 }
 
 # ----- what a Tensor does by itself -------------------------------------------------------------
@@ -115,6 +118,22 @@ operators.functions = {
     getattr(numpy, name): function
     for name, function in FUNCTIONS.items()
     if hasattr(numpy, name) and not isinstance(getattr(numpy, name), numpy.ufunc)
+}
+
+
+def _like(name: str) -> Callable[..., Any]:
+    """Return `zeros_like` or a relative, which makes its array where its first argument lies."""
+
+    def make(a: Any, *args: Any, **kwargs: Any) -> Any:
+        library = backend_of((creation.plain(a),)).library
+        return getattr(creation.Creation(library), name)(a, *args, **kwargs)
+
+    return make
+
+
+operators.functions |= {
+    getattr(numpy, name): _like(name)
+    for name in ("empty_like", "full_like", "ones_like", "zeros_like")
 }
 operators.ufuncs = {
     getattr(numpy, name): function

@@ -30,7 +30,7 @@ def holds_tensor(nested: Any) -> bool:
 
 
 def joined(nested: Any) -> Any:
-    """Return nested lists as an array; as a Tensor, with the gradients of those in it, if any is."""
+    """Return nested lists as an array; as a Tensor, with its gradients, if one is in them."""
     return _joined(nested, backend_of(_values(nested)).library)
 
 
@@ -141,7 +141,7 @@ class Creation:
         return Tensor(self._xp.empty_like(plain(a), dtype=dtype))
 
     def full_like(self, a: Any, fill_value: Any, dtype: Any = None) -> Tensor:
-        """Make an array of a's shape and dtype with one value; a tracked value keeps its gradient."""
+        """Make an array of a's shape and dtype of one value; a tracked one keeps its gradient."""
         like = plain(a)
         if isinstance(fill_value, Tensor):
             return self.full(like.shape, fill_value, dtype or like.dtype)
@@ -211,7 +211,7 @@ class Creation:
         return Tensor(self._xp.eye(N, M, k, dtype))
 
     def identity(self, n: int, dtype: Any = float) -> Tensor:
-        """The identity matrix."""
+        """Make the identity matrix."""
         return Tensor(self._xp.identity(n, dtype))
 
     def tri(self, N: int, M: int | None = None, k: int = 0, dtype: Any = float) -> Tensor:
@@ -231,4 +231,3 @@ class Creation:
             return parts
         full = numpy.broadcast_shapes(*(p.shape for p in parts))
         return [copy_(operators.broadcast_to(p, shape=full)) for p in parts]
-

@@ -118,7 +118,9 @@ reciprocal = unary("reciprocal", "1 / x; its derivative is -1 / x**2.")
 square = unary("square", "x**2; its derivative is 2 * x.")
 sqrt = unary("sqrt", "Square root; its derivative is 1 / (2 * sqrt(x)), infinite at 0.")
 cbrt = unary("cbrt", "Cube root; its derivative is 1 / (3 * cbrt(x)**2), infinite at 0.")
-absolute = unary("absolute", "Absolute value; its derivative is sign(x), for complex x conj(x)/|x|.")
+absolute = unary(
+    "absolute", "Absolute value; its derivative is sign(x), for complex x conj(x)/|x|."
+)
 fabs = unary("fabs", "Absolute value of real x; its derivative is sign(x), 0 at 0.")
 
 linear(positive, lambda g: g)
@@ -199,7 +201,7 @@ elementwise(expit, lambda ans: ans * (1 - ans))
 
 
 def _share(x: Any, y: Any, base: float = 1.0) -> Any:
-    """Return the share of x in log(exp(x) + exp(y)): two infinities of one sign have halves, or 0."""
+    """Return the share of x in log(exp(x) + exp(y)): two equal infinities have halves, or 0."""
     both = logical_and.op(equal.op(x, y), isinf.op(x))
     difference = where.op(both, 0.0, subtract.op(x, y))
     return where.op(both, where.op(greater.op(x, 0), 0.5, 0.0), expit.op(base * difference))
@@ -228,7 +230,9 @@ arccosh = unary("arccosh", "Inverse hyperbolic cosine; its derivative is 1 / sqr
 arctanh = unary("arctanh", "Inverse hyperbolic tangent; its derivative is 1 / (1 - x**2).")
 deg2rad = unary("deg2rad", "Degrees to radians; its derivative is pi / 180.")
 rad2deg = unary("rad2deg", "Radians to degrees; its derivative is 180 / pi.")
-arctan2 = binary("arctan2", "Angle of the point (y, x); derivatives y / r**2 and -x / r**2, 0 at 0.")
+arctan2 = binary(
+    "arctan2", "Angle of the point (y, x); derivatives y / r**2 and -x / r**2, 0 at 0."
+)
 hypot = binary("hypot", "sqrt(x**2 + y**2); derivatives x / hypot and y / hypot, 0 at 0.")
 
 elementwise(sin, lambda x: cos.op(x))
@@ -254,9 +258,7 @@ def _over(x: Any, r: Any) -> Any:
 
 
 elementwise(hypot, lambda ans, x: _over(x, ans), lambda ans, y: _over(y, ans))
-elementwise(
-    arctan2, lambda x, y: _over(y, x * x + y * y), lambda x, y: _over(-x, x * x + y * y)
-)
+elementwise(arctan2, lambda x, y: _over(y, x * x + y * y), lambda x, y: _over(-x, x * x + y * y))
 
 angle = primitive(lambda xp, x: xp.angle(x), name="angle")
 angle.__doc__ = "Argument of a complex number, in radians; its derivative is conj(1j * x) / |x|**2."
@@ -265,7 +267,7 @@ elementwise(angle, lambda x: _over(conj.op(1j * x), real.op(x * conj.op(x))))
 
 @primitive
 def sinc_derivative(xp: Any, x: Any, *, order: int) -> Any:
-    """Derivative of sin(pi x) / (pi x) of an order: by its series near 0, by recurrence beyond.
+    """Differentiate sin(pi x) / (pi x) `order` times: by its series near 0, by recurrence beyond.
 
     From u f(u) = sin(u): u f^(k) + k f^(k-1) = sin(u + k pi / 2).
     """
@@ -279,7 +281,8 @@ def sinc_derivative(xp: Any, x: Any, *, order: int) -> Any:
     series = xp.zeros_like(v)
     for m in range((order + 1) // 2, (order + 1) // 2 + 12 + 2 * order):
         n = 2 * m - order
-        series = series + (-1) ** m * v**n / (math.factorial(n) * (2 * m + 1))
+        # Python's division: the factorial may be too large for an array's integers.
+        series = series + (-1) ** m / (math.factorial(n) * (2 * m + 1)) * v**n
     return (math.pi**order * xp.where(near, series, f))[()]
 
 
@@ -316,10 +319,14 @@ def _smaller_number(x: Any, y: Any) -> Any:
     return _wins(x, y, logical_or.op(less.op(x, y), isnan.op(y)))
 
 
-elementwise(maximum, lambda x, y: _larger(x, y), lambda x, y: _larger(y, x))
-elementwise(minimum, lambda x, y: _smaller(x, y), lambda x, y: _smaller(y, x))
-elementwise(fmax, lambda x, y: _larger_number(x, y), lambda x, y: _larger_number(y, x))
-elementwise(fmin, lambda x, y: _smaller_number(x, y), lambda x, y: _smaller_number(y, x))
+elementwise(maximum, lambda x, y: _larger(x, y), lambda x, y: _larger(y, x), selects=True)
+elementwise(minimum, lambda x, y: _smaller(x, y), lambda x, y: _smaller(y, x), selects=True)
+elementwise(
+    fmax, lambda x, y: _larger_number(x, y), lambda x, y: _larger_number(y, x), selects=True
+)
+elementwise(
+    fmin, lambda x, y: _smaller_number(x, y), lambda x, y: _smaller_number(y, x), selects=True
+)
 
 # ----- the operators ----------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ def _is_basic(index: Any) -> bool:
     parts = index if type(index) is tuple else (index,)
     return all(
         p is None or p is Ellipsis or isinstance(p, int | slice | numpy.integer) for p in parts
-    ) or (len(parts) == 1 and getattr(parts[0], "dtype", None) == bool)
+    ) or (len(parts) == 1 and getattr(getattr(parts[0], "dtype", None), "kind", "") == "b")
 
 
 def _take(xp: Any, x: Any, *, index: Any) -> Any:

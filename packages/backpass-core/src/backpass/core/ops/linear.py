@@ -149,7 +149,12 @@ def einsum_(xp: Any, *xs: Any, inputs: Sequence[str], output: str, optimize: Any
 
 
 def _einsum_vjp(
-    g: Any, *xs: Any, inputs: Sequence[str], output: str, optimize: Any = False, needs: Sequence[bool]
+    g: Any,
+    *xs: Any,
+    inputs: Sequence[str],
+    output: str,
+    optimize: Any = False,
+    needs: Sequence[bool],
 ) -> list[Any]:
     return [
         _einsum_back(g, xs, i, inputs, output, optimize) if need else None
@@ -199,7 +204,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def einsum(*operands: Any, out: Any = None, optimize: Any = False, dtype: Any = None) -> Tensor:
-    """Sum of products over labelled axes, as `einsum("ij,jk->ik", x, y)`; g takes an operand's place.
+    """Sum products over labelled axes, as `einsum("ij,jk->ik", x, y)`; g takes an operand's place.
 
     Repeated labels, "...", and the form with lists of axes are understood; `out` is refused.
 
@@ -239,14 +244,10 @@ def _read_einsum(operands: Sequence[Any]) -> tuple[list[str], str, list[Any]]:
     if len(terms) != len(xs):
         raise ValueError(f"einsum: {text!r} labels {len(terms)} operands, {len(xs)} are given")
     free = [c for c in _LETTERS if c not in text]
-    widths = [
-        numpy.ndim(x) - (len(term) - 3) if "..." in term else 0 for term, x in zip(terms, xs)
-    ]
+    widths = [numpy.ndim(x) - (len(term) - 3) if "..." in term else 0 for term, x in zip(terms, xs)]
     width = builtins.max([0, *widths])
     dots = "".join(free[:width])
-    spelt = [
-        term.replace("...", dots[width - w :] if w else "") for term, w in zip(terms, widths)
-    ]
+    spelt = [term.replace("...", dots[width - w :] if w else "") for term, w in zip(terms, widths)]
     for term, x in zip(spelt, xs):
         if len(term) != numpy.ndim(x):
             raise ValueError(
@@ -267,4 +268,3 @@ def _read_einsum(operands: Sequence[Any]) -> tuple[list[str], str, list[Any]]:
 
 def _spell(labels: Sequence[Any]) -> str:
     return "".join("..." if label is Ellipsis else _LETTERS[label] for label in labels)
-

@@ -110,7 +110,13 @@ def _held(xp: Any, x: Any, mask: Any, axis: Any, keepdims: bool) -> Any:
 
 @primitive(name="sum")
 def sum_(
-    xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None
+    xp: Any,
+    x: Any,
+    *,
+    axis: Any = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = None,
 ) -> Any:
     """Sum over axes."""
     ans = xp.sum(_kept(xp, x, where, 0), axis=axis, keepdims=keepdims)
@@ -126,9 +132,7 @@ operators.sum = sum_.op
 
 
 @primitive(name="mean")
-def mean_(
-    xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False, where: Any = None
-) -> Any:
+def mean_(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False, where: Any = None) -> Any:
     """Mean over axes."""
     if where is None:
         return xp.mean(x, axis=axis, keepdims=keepdims)
@@ -139,7 +143,9 @@ def mean_(
     return (ans * (count(kept, axis) / n)).astype(ans.dtype)
 
 
-def _mean_vjp(g: Any, x: Any, *, axis: Any = None, keepdims: bool = False, where: Any = None) -> Any:
+def _mean_vjp(
+    g: Any, x: Any, *, axis: Any = None, keepdims: bool = False, where: Any = None
+) -> Any:
     n = count(x, axis)
     if where is not None:
         mask = broadcast_to.op(where, shape=x.shape)
@@ -153,7 +159,7 @@ linear(mean_, _mean_vjp)
 @primitive(name="cumsum")
 def cumsum_(xp: Any, x: Any, *, axis: Any = None) -> Any:
     """Cumulative sum."""
-    return xp.cumsum(x, axis=axis)
+    return xp.cumsum(xp.ravel(x), axis=0) if axis is None else xp.cumsum(x, axis=axis)
 
 
 def _cumsum_vjp(g: Any, x: Any, *, axis: Any = None) -> Any:
@@ -169,7 +175,13 @@ linear(cumsum_, _cumsum_vjp)
 
 @primitive(name="prod")
 def prod_(
-    xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None
+    xp: Any,
+    x: Any,
+    *,
+    axis: Any = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = None,
 ) -> Any:
     """Product over axes."""
     ans = xp.prod(_kept(xp, x, where, 1), axis=axis, keepdims=keepdims)
@@ -193,9 +205,7 @@ def _others(x: Any) -> Any:
     )
 
 
-def _prod_derivative(
-    x: Any, axis: Any, initial: Any, where_: Any, keepdims: bool = False
-) -> Any:
+def _prod_derivative(x: Any, axis: Any, initial: Any, where_: Any, keepdims: bool = False) -> Any:
     ones = x if where_ is None else where.op(where_, x, 1.0)
     shape = x.shape
     axes = normal_axes(axis, len(shape))
@@ -210,13 +220,25 @@ def _prod_derivative(
 
 
 def _prod_vjp(
-    g: Any, x: Any, *, axis: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None
+    g: Any,
+    x: Any,
+    *,
+    axis: Any = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = None,
 ) -> Any:
     return multiply.op(expand(g, x, axis, keepdims), _prod_derivative(x, axis, initial, where))
 
 
 def _prod_jvp(
-    t: Any, x: Any, *, axis: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None
+    t: Any,
+    x: Any,
+    *,
+    axis: Any = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = None,
 ) -> Any:
     d = _prod_derivative(x, axis, initial, where)
     return sum_.op(multiply.op(t, d), axis=axis, keepdims=keepdims)
@@ -292,9 +314,7 @@ def _extreme_vjp(
     keepdims: bool = False,
     where: Any = None,
 ) -> Any:
-    return multiply.op(
-        expand(g, x, axis, keepdims), _weights(ans, x, axis, keepdims, where)
-    )
+    return multiply.op(expand(g, x, axis, keepdims), _weights(ans, x, axis, keepdims, where))
 
 
 def _extreme_jvp(
@@ -327,9 +347,7 @@ def var_(
     return _masked_variance(xp, x, axis, keepdims, ddof, where)
 
 
-def _masked_variance(
-    xp: Any, x: Any, axis: Any, keepdims: bool, ddof: float, mask: Any
-) -> Any:
+def _masked_variance(xp: Any, x: Any, axis: Any, keepdims: bool, ddof: float, mask: Any) -> Any:
     kept = _kept(xp, x, mask, 0)
     distance = xp.absolute(kept - mean_.op(x, axis=axis, keepdims=True, where=mask))
     squares = _kept(xp, xp.square(distance), mask, 0)
@@ -342,7 +360,7 @@ def _masked_variance(
 def std_(
     xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False, ddof: float = 0, where: Any = None
 ) -> Any:
-    """Standard deviation over axes."""
+    """Take the standard deviation over axes."""
     if where is None:
         return xp.std(x, axis=axis, ddof=ddof, keepdims=keepdims)
     return xp.sqrt(_masked_variance(xp, x, axis, keepdims, ddof, where))
@@ -402,9 +420,7 @@ def _std_jvp(
     ddof: float = 0,
     where: Any = None,
 ) -> Any:
-    return _half_over(
-        _var_jvp(t, x, axis=axis, keepdims=keepdims, ddof=ddof, where=where), ans
-    )
+    return _half_over(_var_jvp(t, x, axis=axis, keepdims=keepdims, ddof=ddof, where=where), ans)
 
 
 defvjp(var_, _var_vjp)
@@ -449,7 +465,7 @@ def count_nonzero_(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False)
 
 @primitive(name="argsort")
 def argsort_(xp: Any, x: Any, *, axis: Any = -1, kind: Any = None) -> Any:
-    """Indices that would sort."""
+    """Return the indices that would sort."""
     return xp.argsort(x, axis=axis, **({} if kind is None else {"kind": kind}))
 
 
@@ -469,13 +485,13 @@ def sum(
 ) -> Tensor:
     """Sum over `axis`; g flows to every element (and to a tracked `initial`). `out` is refused."""
     if dtype is None and out is None and initial is None and where is None:
-        return sum_(a, axis=axis, keepdims=keepdims) if axis is not None or keepdims else sum_(a)
+        return sum_(a, axis=axis, keepdims=keepdims) if axis is not None or keepdims else sum_(a)  # type: ignore[no-any-return]
     refuse_out("sum", out)
     if dtype is not None:
         a = astype(a, dtype=dtype)
     if isinstance(initial, Tensor) and initial.tracked:
         total = sum_(a, **_options(axis=axis, keepdims=keepdims, where=_value(where)))
-        return total + initial
+        return total + initial  # type: ignore[no-any-return]
     options = _options(axis=axis, keepdims=keepdims, initial=_value(initial), where=_value(where))
     return sum_(a, **options)  # type: ignore[no-any-return]
 
@@ -511,7 +527,7 @@ def prod(
         a = astype(a, dtype=dtype)
     if isinstance(initial, Tensor) and initial.tracked:
         product = prod_(a, **_options(axis=axis, keepdims=keepdims, where=_value(where)))
-        return product * initial
+        return product * initial  # type: ignore[no-any-return]
     options = _options(axis=axis, keepdims=keepdims, initial=_value(initial), where=_value(where))
     return prod_(a, **options)  # type: ignore[no-any-return]
 
@@ -555,7 +571,9 @@ def min(
 amax, amin = max, min
 
 
-def _moment(name: str, f: Any, a: Any, dtype: Any, out: Any, ddof: Any, correction: Any, **options: Any) -> Tensor:
+def _moment(
+    name: str, f: Any, a: Any, dtype: Any, out: Any, ddof: Any, correction: Any, **options: Any
+) -> Tensor:
     refuse_out(name, out)
     if correction is not None:
         if ddof:
@@ -579,7 +597,16 @@ def var(
 ) -> Tensor:
     """Variance over `axis`; its derivative is 2 * conj(x - mean) / (n - ddof)."""
     return _moment(
-        "var", var_, a, dtype, out, ddof, correction, axis=axis, keepdims=keepdims, where=_value(where)
+        "var",
+        var_,
+        a,
+        dtype,
+        out,
+        ddof,
+        correction,
+        axis=axis,
+        keepdims=keepdims,
+        where=_value(where),
     )
 
 
@@ -594,9 +621,18 @@ def std(
     where: Any = None,
     correction: float | None = None,
 ) -> Tensor:
-    """Standard deviation over `axis`; its derivative is (x - mean) / (n * std), 0 where std is 0."""
+    """Take the standard deviation; its derivative is (x - mean) / (n * std), 0 where std is 0."""
     return _moment(
-        "std", std_, a, dtype, out, ddof, correction, axis=axis, keepdims=keepdims, where=_value(where)
+        "std",
+        std_,
+        a,
+        dtype,
+        out,
+        ddof,
+        correction,
+        axis=axis,
+        keepdims=keepdims,
+        where=_value(where),
     )
 
 
@@ -621,7 +657,7 @@ def argmin(a: Any, axis: int | None = None, out: Any = None, *, keepdims: bool =
 
 
 def argsort(a: Any, axis: int | None = -1, kind: Any = None) -> Tensor:
-    """Indices that would sort along `axis`; no derivative."""
+    """Return the indices that would sort along `axis`; no derivative."""
     return argsort_(a, axis=axis, **_options(kind=kind))  # type: ignore[no-any-return]
 
 
@@ -640,4 +676,3 @@ def all(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False) -> Te
 def count_nonzero(a: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
     """How many elements along `axis` are not 0; no derivative."""
     return as_tensors(count_nonzero_(a, **_options(axis=axis, keepdims=keepdims)))  # type: ignore[no-any-return]
-

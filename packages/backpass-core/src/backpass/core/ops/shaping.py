@@ -69,7 +69,9 @@ def concatenate_(xp: Any, *xs: Any, axis: Any = 0) -> Any:
 
 
 def _invert(axes: Any) -> Any:
-    return None if axes is None else tuple(sorted(range(len(axes)), key=lambda i: axes[i] % len(axes)))
+    return (
+        None if axes is None else tuple(sorted(range(len(axes)), key=lambda i: axes[i] % len(axes)))
+    )
 
 
 def _split_back(g: Any, *xs: Any, axis: Any = 0, needs: Sequence[bool]) -> list[Any]:
@@ -136,10 +138,7 @@ def moveaxis(a: Any, source: Any, destination: Any) -> Tensor:
     """Move axes to other positions; g moves back."""
     a = as_operand(a)
     taken, given = (
-        [
-            normalize_axis(i, a.ndim, "moveaxis")
-            for i in ([axes] if isinstance(axes, int) else axes)
-        ]
+        [normalize_axis(i, a.ndim, "moveaxis") for i in ([axes] if isinstance(axes, int) else axes)]
         for axes in (source, destination)
     )
     if len(set(taken)) != len(set(given)) or len(taken) != len(given):
@@ -253,7 +252,9 @@ def stack(
 
 def atleast_1d(*arys: Any) -> Any:
     """Give 0-d arrays an axis; g loses it."""
-    made = tuple(reshape(x, shape=(1,)) if x.ndim == 0 else _tensor(x) for x in map(as_operand, arys))
+    made = tuple(
+        reshape(x, shape=(1,)) if x.ndim == 0 else _tensor(x) for x in map(as_operand, arys)
+    )
     return made[0] if len(made) == 1 else made
 
 
@@ -338,10 +339,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Tenso
         ends = [int(i) for i in indices_or_sections]
     before = (slice(None),) * axis
     cuts = [0, *ends, length]
-    return [
-        getitem(ary, index=(*before, slice(a, b)))
-        for a, b in zip(cuts[:-1], [*ends, None])
-    ]
+    return [getitem(ary, index=(*before, slice(a, b))) for a, b in zip(cuts[:-1], [*ends, None])]
 
 
 def vsplit(ary: Any, indices_or_sections: Any) -> list[Tensor]:
@@ -418,8 +416,8 @@ def tile(A: Any, reps: Any) -> Tensor:
 def repeat(a: Any, repeats: Any, axis: int | None = None) -> Tensor:
     """Repeat elements along an axis; g is summed over the copies."""
     a = as_operand(a)
-    if axis is None:
-        a, axis = ravel(a), 0
+    if axis is None or a.ndim == 0:
+        a, axis = ravel(a), axis or 0
     axis = normalize_axis(axis, a.ndim, "repeat")
     indices = numpy.repeat(numpy.arange(a.shape[axis]), numpy.asarray(repeats))
     return getitem(a, index=(*(slice(None),) * axis, indices))  # type: ignore[no-any-return]
@@ -437,7 +435,13 @@ def copy(a: Any, order: str = "K", subok: bool = False) -> Tensor:
 
 
 def astype_(
-    x: Any, dtype: Any, /, order: str = "K", casting: str = "unsafe", subok: bool = True, copy: bool = True
+    x: Any,
+    dtype: Any,
+    /,
+    order: str = "K",
+    casting: str = "unsafe",
+    subok: bool = True,
+    copy: bool = True,
 ) -> Tensor:
     """Convert the elements; g is converted back, and ends where the new dtype is not inexact."""
     if casting != "unsafe":
@@ -448,7 +452,9 @@ def astype_(
 def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """Return the diagonal of a plane; g goes to the diagonal, the rest gets 0."""
     moved = moveaxis(a, (axis1, axis2), (-2, -1))
-    n = builtins.min(moved.shape[-2] + builtins.min(offset, 0), moved.shape[-1] - builtins.max(offset, 0))
+    n = builtins.min(
+        moved.shape[-2] + builtins.min(offset, 0), moved.shape[-1] - builtins.max(offset, 0)
+    )
     i = numpy.arange(builtins.max(n, 0))
     rows, columns = i - builtins.min(offset, 0), i + builtins.max(offset, 0)
     return getitem(moved, index=(..., rows, columns))  # type: ignore[no-any-return]

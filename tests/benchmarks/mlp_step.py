@@ -1,0 +1,369 @@
+"""A training step of a small network: Backpass beside its rivals.
+
+    python tests/benchmarks/mlp_step.py [--rounds N] [--batch 1 32 256]
+
+The network has layers of 784, 200, 100 and 10, tanh, and log-softmax by logsumexp; the loss is the
+sum of the cross-entropy, the optimizer is descent with momentum (v = 0.9 v + 0.1 g,
+w -= 0.001 v), in float32.  A step is loss, gradients and update, on other data each time.  All
+start from the same weights and see the same data; `--check` prints their losses at the 20th step.
+
+Rivals over NumPy run a second time in a process with OPENBLAS_CORETYPE=SkylakeX: NumPy's OpenBLAS
+takes some processors with AVX-512 for older ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import importlib
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy
+from interleave import Contender, Elsewhere, Here, interleaved, print_machine, print_table
+
+import backpass.numpy as np
+from backpass.core import grad, value_and_grad
+from backpass.nn.optimizers import momentum_update, sgd_momentum
+from backpass.scipy.special import logsumexp
+
+LAYERS = (784, 200, 100, 10)
+RATE = 0.001
+MOMENTUM = 0.9
+#: So many batches take turns: none is in the cache because it was used last.
+BATCHES = 16
+
+#: Takes a step; returns the loss.
+Step = Callable[[], Any]
+
+
+def first_weights() -> list[tuple[Any, Any]]:
+    """Return the weights and biases that all start from."""
+    random = numpy.random.default_rng(0)
+    return [
+        (
+            (0.1 * random.standard_normal((m, n))).astype(numpy.float32),
+            (0.1 * random.standard_normal(n)).astype(numpy.float32),
+        )
+        for m, n in pairwise(LAYERS)
+    ]
+
+
+def batches(size: int) -> list[tuple[Any, Any]]:
+    """Return images, a fifth of whose pixels are inked, and targets, one of ten."""
+    random = numpy.random.default_rng(1)
+    made = []
+    for _ in range(BATCHES):
+        inked = random.random((size, LAYERS[0])) < 0.2
+        images = (random.random((size, LAYERS[0])) * inked).astype(numpy.float32)
+        targets = numpy.eye(10, dtype=numpy.float32)[random.integers(0, 10, size)]
+        made.append((images, targets))
+    return made
+
+
+def endless(items: list[Any]) -> Callable[[], Any]:
+    """Return a function that gives the items one after the other, for ever."""
+    state = [0]
+
+    def following() -> Any:
+        state[0] = (state[0] + 1) % len(items)
+        return items[state[0]]
+
+    return following
+
+
+def network(xp: Any, logsumexp: Any) -> Callable[..., Any]:
+    """Return the loss, written with the functions of one library."""
+
+    def loss(x: Any, weights: Any, y: Any) -> Any:
+        *hidden, (W, b) = weights
+        for V, c in hidden:
+            x = xp.tanh(xp.dot(x, V) + c)
+        scores = xp.dot(x, W) + b
+        return -xp.sum((scores - logsumexp(scores, axis=1, keepdims=True)) * y)
+
+    return loss
+
+
+# ----- Backpass ----------------------------------------------------------------------------------
+
+
+def backpass_objects(size: int) -> Step:
+    """As the README has it: grad of the objective, then the optimizer's step."""
+    weights = [(np.array(W), np.array(b)) for W, b in first_weights()]
+    objective = network(np, logsumexp)
+    losses = []
+
+    def kept(x: Any, weights: Any, y: Any) -> Any:
+        losses[:] = [objective(x, weights, y)]
+        return losses[0]
+
+    gradient = grad(kept)
+    run_optimizer = sgd_momentum(weights, learning_rate=RATE, beta=MOMENTUM)
+    data = endless(batches(size))
+
+    def step() -> Any:
+        x, y = data()
+        gradient(x, weights, y)
+        run_optimizer()
+        return losses[0]
+
+    return step
+
+
+def backpass_functions(size: int) -> Step:
+    """As a function: value and gradient with respect to plain arrays, and one fused update."""
+    weights = first_weights()
+    flat = [a for layer in weights for a in layer]
+    velocities = [numpy.zeros_like(a) for a in flat]
+    loss_and_gradient = value_and_grad(network(np, logsumexp), argnums=1)
+    data = endless(batches(size))
+
+    def step() -> Any:
+        x, y = data()
+        loss, gradients = loss_and_gradient(x, weights, y)
+        found = [g for layer in gradients for g in layer]
+        momentum_update.op(*flat, *velocities, *found, learning_rate=RATE, momentum=MOMENTUM)
+        return loss
+
+    return step
+
+
+# ----- over NumPy --------------------------------------------------------------------------------
+
+
+def by_hand(size: int) -> Step:
+    """NumPy as a careful person writes it: gradients by hand, buffers kept, work in place."""
+    layers = first_weights()
+    flat = [a for layer in layers for a in layer]
+    velocities = [numpy.zeros_like(a) for a in flat]
+    gradients = [numpy.empty_like(a) for a in flat]
+    outputs = [numpy.empty((size, W.shape[1]), numpy.float32) for W, _ in layers]
+    backs = [numpy.empty((size, W.shape[1]), numpy.float32) for W, _ in layers]
+    slopes = [numpy.empty_like(out) for out in outputs[:-1]]
+    scratch = [numpy.empty_like(a) for a in flat]
+    data = endless(batches(size))
+    keep, share, rate = (numpy.float32(a) for a in (MOMENTUM, 1 - MOMENTUM, RATE))
+
+    def step() -> Any:
+        x, y = data()
+        inputs = [x, *outputs[:-1]]
+        for i, (W, b) in enumerate(layers):
+            out = outputs[i]
+            numpy.dot(inputs[i], W, out=out)
+            out += b
+            if i < len(layers) - 1:
+                numpy.tanh(out, out=out)
+        scores = outputs[-1]
+        scores -= scores.max(axis=1, keepdims=True)
+        shares = numpy.exp(scores, out=backs[-1])
+        sums = shares.sum(axis=1, keepdims=True)
+        loss = numpy.log(sums).sum() - numpy.vdot(scores, y)
+        shares /= sums
+        shares -= y
+        for i in range(len(layers) - 1, -1, -1):
+            g = backs[i]
+            numpy.dot(inputs[i].T, g, out=gradients[2 * i])
+            g.sum(axis=0, out=gradients[2 * i + 1])
+            if i:
+                numpy.dot(g, layers[i][0].T, out=backs[i - 1])
+                slope = numpy.square(outputs[i - 1], out=slopes[i - 1])
+                numpy.subtract(1, slope, out=slope)
+                backs[i - 1] *= slope
+        for w, v, g, s in zip(flat, velocities, gradients, scratch, strict=True):
+            v *= keep
+            g *= share
+            v += g
+            numpy.multiply(v, rate, out=s)
+            w -= s
+        return loss
+
+    return step
+
+
+def _momentum(flat: list[Any], velocities: list[Any], gradients: list[Any]) -> None:
+    for w, v, g in zip(flat, velocities, gradients, strict=True):
+        v *= MOMENTUM
+        v += (1 - MOMENTUM) * g
+        w -= RATE * v
+
+
+def hips(size: int) -> Step:
+    """HIPS autograd, and the update in NumPy."""
+    autograd = importlib.import_module("autograd")
+    anp = importlib.import_module("autograd.numpy")
+    special = importlib.import_module("autograd.scipy.special")
+    weights = first_weights()
+    flat = [a for layer in weights for a in layer]
+    velocities = [numpy.zeros_like(a) for a in flat]
+    loss_and_gradient = autograd.value_and_grad(network(anp, special.logsumexp), argnum=1)
+    data = endless(batches(size))
+
+    def step() -> Any:
+        x, y = data()
+        loss, gradients = loss_and_gradient(x, weights, y)
+        _momentum(flat, velocities, [g for layer in gradients for g in layer])
+        return loss
+
+    return step
+
+
+def mygrad(size: int) -> Step:
+    """MyGrad, and the update in NumPy."""
+    mg = importlib.import_module("mygrad")
+    activations = importlib.import_module("mygrad.nnet.activations")
+    weights = [(mg.tensor(W), mg.tensor(b)) for W, b in first_weights()]
+    tensors = [t for layer in weights for t in layer]
+    velocities = [numpy.zeros_like(t.data) for t in tensors]
+    data = endless(batches(size))
+
+    def forward(x: Any, y: Any) -> Any:
+        *hidden, (W, b) = weights
+        for V, c in hidden:
+            x = mg.tanh(mg.matmul(x, V) + c)
+        return -mg.sum(activations.logsoftmax(mg.matmul(x, W) + b, axis=1) * y)
+
+    def step() -> Any:
+        x, y = data()
+        loss = forward(x, y)
+        loss.backward()
+        _momentum([t.data for t in tensors], velocities, [t.grad for t in tensors])
+        for t in tensors:
+            t.null_grad()
+        return loss
+
+    return step
+
+
+# ----- PyTorch and JAX ---------------------------------------------------------------------------
+
+
+def pytorch(size: int) -> Step:
+    """PyTorch, eager, with its optimizer; dampening makes its momentum the running mean."""
+    torch = importlib.import_module("torch")
+    weights = [
+        (torch.from_numpy(W).requires_grad_(), torch.from_numpy(b).requires_grad_())
+        for W, b in first_weights()
+    ]
+    flat = [t for layer in weights for t in layer]
+    optimizer = torch.optim.SGD(flat, lr=RATE, momentum=MOMENTUM, dampening=MOMENTUM)
+    for t in flat:  # else the first step would take the whole gradient
+        optimizer.state[t]["momentum_buffer"] = torch.zeros_like(t)
+    data = endless([tuple(map(torch.from_numpy, batch)) for batch in batches(size)])
+
+    def step() -> Any:
+        x, y = data()
+        *hidden, (W, b) = weights
+        for V, c in hidden:
+            x = torch.tanh(torch.addmm(c, x, V))
+        scores = torch.addmm(b, x, W)
+        loss = -torch.sum((scores - torch.logsumexp(scores, 1, keepdim=True)) * y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step
+
+
+def jax_jit(size: int) -> Step:
+    """JAX: the whole step compiled, its buffers donated."""
+    jax = importlib.import_module("jax")
+    jnp = importlib.import_module("jax.numpy")
+    loss_and_gradient = jax.value_and_grad(network(jnp, jax.nn.logsumexp), argnums=1)
+
+    @functools.partial(jax.jit, donate_argnums=(0, 1))
+    def compiled(weights: Any, velocities: Any, x: Any, y: Any) -> Any:
+        loss, gradients = loss_and_gradient(x, weights, y)
+        velocities = jax.tree.map(
+            lambda v, g: MOMENTUM * v + (1 - MOMENTUM) * g, velocities, gradients
+        )
+        weights = jax.tree.map(lambda w, v: w - RATE * v, weights, velocities)
+        return weights, velocities, loss
+
+    state = [jax.tree.map(jnp.asarray, first_weights())]
+    state.append(jax.tree.map(jnp.zeros_like, state[0]))
+    data = endless(batches(size))
+
+    def step() -> Any:
+        x, y = data()
+        *state[:], loss = compiled(*state, x, y)
+        return jax.block_until_ready(loss)
+
+    return step
+
+
+OURS = "Backpass, value_and_grad + momentum_update"
+RIVALS: dict[str, Callable[[int], Step]] = {
+    OURS: backpass_functions,
+    "Backpass, grad + sgd_momentum": backpass_objects,
+    "NumPy by hand": by_hand,
+    "HIPS autograd": hips,
+    "MyGrad": mygrad,
+    "PyTorch, eager": pytorch,
+    "JAX, jit, donated": jax_jit,
+}
+OVER_NUMPY = ("NumPy by hand", "HIPS autograd", "MyGrad")
+CORETYPE = {"OPENBLAS_CORETYPE": "SkylakeX"}
+
+
+def contenders(size: int) -> list[Contender]:
+    """Return those that are installed, and those over NumPy a second time."""
+    made: list[Contender] = []
+    for name, make in RIVALS.items():
+        try:
+            made.append(Here(name, make(size)))
+        except ImportError as error:
+            print(f"{name}: not measured, {error}")
+            continue
+        if name in OVER_NUMPY:
+            made.append(Elsewhere(f"{name}, SkylakeX", __file__, f"{name}/{size}", CORETYPE))
+    return made
+
+
+def check(size: int) -> None:
+    """Print everybody's loss at the 20th step: one that differs is not measured fairly."""
+    for name, make in RIVALS.items():
+        step = make(size)
+        last = [step() for _ in range(20)][-1]
+        print(f"{name:44} {float(getattr(last, 'value', last)):.4f}")
+
+
+def main() -> None:
+    """Measure, and print a table for each batch."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--batch", type=int, nargs="+", default=[1, 32, 256])
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--serve", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        name, _, size = options.serve.rpartition("/")
+        serve_one(name, int(size))
+        return
+    if options.check:
+        for size in options.batch:
+            print(f"batch {size}")
+            check(size)
+        return
+    for size in options.batch:
+        running = contenders(size)
+        if size == options.batch[0]:
+            print_machine(("backpass.core", "numpy", "autograd", "mygrad", "torch", "jax"))
+        print_table(
+            f"A step with batches of {size}, us",
+            interleaved(running, options.rounds),
+            beside=OURS,
+        )
+
+
+def serve_one(name: str, size: int) -> None:
+    """Be the process of one contender."""
+    from interleave import serve
+
+    serve(Here(name, RIVALS[name](size)))
+
+
+if __name__ == "__main__":
+    main()
