@@ -51,15 +51,18 @@ def test_the_catalogue(case, dtype):
     def gradient(*xs):
         return list(vjp(ours, *xs)[1](w))
 
-    there = [jnp.asarray(x) for x in args]
-    moved = [jnp.asarray(t) for t in directions]
-    values, tangents = jax.jvp(theirs, there, moved)
+    def everything(there, moved):
+        gradient = jax.grad(total, tuple(range(len(args))))
+        return jax.jvp(theirs, there, moved), jax.jvp(gradient, there, moved)
+
+    # As one compiled function, which is faster; JAX cannot compile an index that is a mask.
+    judge = everything if "mask" in case.label else jax.jit(everything)
+    found = judge(list(map(jnp.asarray, args)), list(map(jnp.asarray, directions)))
+    (values, tangents), (gradients, products) = found
     for found, right in zip(outputs, values, strict=True):
         compare(found, right)
     for found, right in zip(jvp(ours, args, directions)[1], tangents, strict=True):
         compare(found, right)
-    every = tuple(range(len(args)))
-    gradients, products = jax.jvp(jax.grad(total, every), there, moved)
     for found, right in zip(pull(w), gradients, strict=True):
         compare(found, right)
     for found, right in zip(jvp(gradient, args, directions)[1], products, strict=True):

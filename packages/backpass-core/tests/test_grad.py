@@ -10,6 +10,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import backpass.numpy as np
+import backpass.scipy.special as sp
 from backpass.core import (
     Tensor,
     elementwise_grad,
@@ -310,6 +311,27 @@ def test_a_python_float_gives_a_numpy_scalar(f):
     g = grad(lambda x: np.sum(f(x)))(3.0)
     assert type(g) is numpy.float64
     assert g == 6.0
+
+
+REDUCTIONS = {
+    "sum": np.sum,
+    "mean": np.mean,
+    "max": np.max,
+    "min": np.min,
+    "prod": np.prod,
+    "cumsum": lambda x: np.cumsum(x)[0],
+    "logsumexp": sp.logsumexp,
+    "einsum": lambda x: np.einsum(",->", x, 1.0),
+    "std": lambda x: x + np.std(x),
+    "var": lambda x: x + np.var(x),
+}
+
+
+@pytest.mark.parametrize("name", REDUCTIONS)
+def test_reductions_of_a_python_float(name):
+    g = grad(REDUCTIONS[name])(0.7)
+    assert g == 1.0
+    assert type(g) is numpy.float64
 
 
 def test_a_python_int_becomes_a_float():

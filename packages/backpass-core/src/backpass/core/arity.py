@@ -107,7 +107,7 @@ class Unary(Primitive):
 
     def _on_weak(self, x: Tensor, kwargs: Any) -> Tensor:
         """Apply the primitive to a Python float that is being differentiated."""
-        value = weak_value(x)
+        value = x.value if self.kind == "custom" else weak_value(x)
         ans = as_scalar(self.run((value,), kwargs))
         node = None if x.node is None else self.record(x, x.node, value, ans, kwargs)
         return (WeakTensor if self.name in WEAK_ARITHMETIC else Tensor)(ans, node)
@@ -321,7 +321,9 @@ class Nary(Primitive):
                 if node is not None:
                     tracked = True
                 nodes.append(node)
-                values.append(x.value if type(x) is Tensor else weak_value(x))
+                # Rules of other kinds may ask for a shape, which a Python float has not.
+                weak = self.kind in ("elementwise", "linear")
+                values.append(weak_value(x) if weak else x.value)
             else:
                 values.append(x)
                 nodes.append(None)

@@ -4,6 +4,9 @@ It lets the suite of a GPU run where there is none.  Arrays are of a type of the
 cannot convert; functions refuse NumPy's arrays, keep results of shape () as arrays, and have
 CuPy's signatures where those are narrower than NumPy's.  It computes what NumPy computes, so it
 shows where code leans on NumPy, not whether CuPy's kernels are right.
+
+It holds what Backpass calls.  "No implementation found" means that a function is to be added, with
+CuPy's signature.
 """
 
 import builtins

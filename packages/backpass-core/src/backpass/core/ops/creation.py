@@ -23,9 +23,9 @@ from backpass.core.values import as_tensors
 
 
 def holds_tensor(nested: Any) -> bool:
-    """Tell whether there is a Tensor in nested lists and tuples."""
+    """Tell whether there is a Tensor, or an array of a device, in nested lists and tuples."""
     if type(nested) in (list, tuple):
-        return any(holds_tensor(item) for item in nested)
+        return any(holds_tensor(x) or hasattr(x, "__cuda_array_interface__") for x in nested)
     return isinstance(nested, Tensor)
 
 
@@ -35,11 +35,13 @@ def joined(nested: Any) -> Any:
 
 
 def _values(nested: Any) -> Iterator[Any]:
-    """Yield the values of the Tensors in nested lists: they say where the others go."""
+    """Yield the values of Tensors, and arrays of a device: they say where the others go."""
     for item in nested if type(nested) in (list, tuple) else ():
         yield from _values(item)
         if isinstance(item, Tensor):
             yield item.value
+        elif hasattr(item, "__cuda_array_interface__"):
+            yield item
 
 
 def _joined(nested: Any, xp: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy
 
 from backpass.core.arity import Nary, Unary, primitive
-from backpass.core.backends import backend_of, explain_mixture
+from backpass.core.backends import PYTHON_SCALARS, backend_of, explain_mixture
 from backpass.core.graph import FREED, Node, pauses, recording
 from backpass.core.operators import operators
 from backpass.core.rules import linear
@@ -36,7 +36,7 @@ def _is_basic(index: Any) -> bool:
 
 def _take(xp: Any, x: Any, *, index: Any) -> Any:
     """Read x[index]; g is added to zeros at the index."""
-    return x[index]
+    return (xp.asarray(x) if type(x) in PYTHON_SCALARS else x)[index]
 
 
 @primitive

@@ -23,7 +23,8 @@ from backpass.core.tensor import Tensor
 @primitive(name="reshape")
 def reshape(xp: Any, x: Any, *, shape: Any) -> Any:
     """Give the elements another shape."""
-    return xp.reshape(x, shape)
+    made = xp.reshape(x, shape)
+    return made if made.ndim else made[()]
 
 
 @primitive(name="transpose")
