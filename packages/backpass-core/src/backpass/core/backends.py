@@ -109,11 +109,17 @@ def _spread(x: Any, *, shape: tuple[int, ...]) -> Any:
     return numpy.ndarray(shape, x.dtype, x, 0, (0,) * len(shape))
 
 
+def _reshape(x: Any, *, shape: tuple[int, ...]) -> Any:
+    """Reshape by the array's own method, the shortest way there is."""
+    made = x.reshape(shape) if isinstance(x, numpy.ndarray) else numpy.reshape(x, shape)
+    return made if made.ndim else made[()]
+
+
 NUMPY = Backend(
     "NumPy",
     (numpy.ndarray, numpy.generic),
     numpy,
-    kernels={"broadcast_to": _spread, **_cpu_kernels()},
+    kernels={"broadcast_to": _spread, "reshape": _reshape, **_cpu_kernels()},
 )
 
 _loaded: list[Backend] = [NUMPY]

@@ -47,10 +47,13 @@ def fit_cotangent(g: Any, like: Any) -> Any:
                 for axis, length in enumerate(target, start=extra)
                 if length == 1 and shape[axis] != 1
             ]
-            if spread or (extra and any(length != 1 for length in shape[:extra])):
+            if spread:
                 g = operators.sum(g, axis=(*range(extra), *spread), keepdims=True)
-            if extra:
                 g = operators.reshape(g, shape=g.shape[extra:])
+            elif extra and all(length == 1 for length in shape[:extra]):
+                g = operators.reshape(g, shape=shape[extra:])
+            elif extra:
+                g = operators.sum(g, axis=0 if extra == 1 else tuple(range(extra)))
             if g.shape != target:
                 g = operators.broadcast_to(g, shape=target)
     return cast(g, like.dtype)

@@ -73,7 +73,7 @@ def dot(a: Any, b: Any, out: Any = None) -> Tensor:
     """Sum over the last axis of a and the second-to-last of b; derivatives g @ b.T, a.T @ g."""
     refuse_out("dot", out)
     a, b = as_operand(a), as_operand(b)
-    na, nb = numpy.ndim(a), numpy.ndim(b)
+    na, nb = a.ndim, b.ndim
     if na == 0 or nb == 0:
         return multiply(a, b)  # type: ignore[no-any-return]
     if na <= 2 and nb <= 2:
@@ -84,7 +84,7 @@ def dot(a: Any, b: Any, out: Any = None) -> Tensor:
 def inner(a: Any, b: Any, /) -> Tensor:
     """Sum over the last axes of both; derivatives as those of tensordot."""
     a, b = as_operand(a), as_operand(b)
-    if numpy.ndim(a) == 0 or numpy.ndim(b) == 0:
+    if a.ndim == 0 or b.ndim == 0:
         return multiply(a, b)  # type: ignore[no-any-return]
     return tensordot(a, b, ([a.ndim - 1], [b.ndim - 1]))
 
