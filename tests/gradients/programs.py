@@ -160,7 +160,7 @@ class Program:
             "tile": lambda np, x: np.tile(x, (2, 1)),
             "repeat": lambda np, x: np.repeat(x, 2, axis=-1 if shape else None),
             "broadcast_to": lambda np, x: np.broadcast_to(x, (2, *shape)),
-            "cumsum": lambda np, x: np.cumsum(x, axis=0),
+            "cumsum": lambda np, x: np.cumsum(x, axis=0 if shape else None),
             "expand_dims": lambda np, x: np.expand_dims(x, 0),
             "squeeze": lambda np, x: np.squeeze(x),
         }

@@ -2,12 +2,12 @@
 
 `KERNELS` maps a function's name to its kernel: ``KERNELS["tanh"](x)`` is ``numpy.tanh(x)``, and
 ``KERNELS["tanh.vjp"](g, ans)`` its fused rule. A kernel returns `NotImplemented` for operands that
-it does not handle, and the caller then turns to NumPy. Rules get the cotangent first and obey strong
-zero: where it is exactly 0 the result is 0, even if the local derivative is infinite or nan.
+it does not handle, and the caller then turns to NumPy. Rules get the cotangent first and obey
+strong zero: where it is exactly 0 the result is 0, even if the local derivative is infinite or nan.
 
-Results lie in memory from a pool: their ``base`` is a `Block`. `memory_stats` counts the pool's bytes
-and blocks, `empty_cache` gives idle ones back to the system. `set_num_threads` bounds the threads of a
-kernel, on which results do not depend.
+Results lie in memory from a pool: their ``base`` is a `Block`. `memory_stats` counts the pool's
+bytes and blocks, `empty_cache` gives idle ones back to the system. `set_num_threads` bounds the
+threads of a kernel, on which results do not depend.
 
 Examples
 --------
