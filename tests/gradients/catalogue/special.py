@@ -7,12 +7,10 @@ from ..cases import Argument, Case, case
 
 _case = partial(case, module="scipy.special")
 
-#: Name: the interval of the operand, and whether SciPy has it for complex numbers.
-UNARY: dict[str, tuple[float, float, bool]] = {
-    "erf": (-1.5, 1.5, True),
-    "erfc": (-1.5, 1.5, True),
-    "expit": (-3, 3, False),
-}
+#: Name: the interval of the operand.
+UNARY: dict[str, tuple[float, float]] = {"erf": (-1.5, 1.5), "erfc": (-1.5, 1.5), "expit": (-3, 3)}
+#: SciPy has these for complex numbers, CuPy has not.
+ANALYTIC = ("erf", "erfc")
 #: Label: the keywords of a reduction, and the shape of what is reduced.
 AXES: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
     "": ({}, (2, 3)),
@@ -37,10 +35,21 @@ CASES: list[Case] = [
             lambda sp, x, name=name: getattr(sp, name)(x),
             Argument(shape, low, high),
             label=label,
-            complex=is_complex,
         )
-        for name, (low, high, is_complex) in UNARY.items()
+        for name, (low, high) in UNARY.items()
         for label, shape in {"": (2, 3), "0d": (), "empty": (2, 0)}.items()
+    ),
+    *(
+        _case(
+            name,
+            lambda sp, x, name=name: getattr(sp, name)(x),
+            Argument(shape, *UNARY[name]),
+            label=f"analytic{label}",
+            complex=True,
+            without="cupy",
+        )
+        for name in ANALYTIC
+        for label, shape in {"": (2, 3), "_0d": (), "_empty": (2, 0)}.items()
     ),
     *(
         _case(name, _reduction(name, keywords), shape, label=label)

@@ -195,7 +195,10 @@ class Binary(Primitive):
             else:
                 # Arrays, as in the rules: with the kernel's answer all is done.
                 kernel = kernels.get(type(x))
-                ans = NotImplemented if kernel is None else kernel(x, y)
+                try:
+                    ans = NotImplemented if kernel is None else kernel(x, y)
+                except Exception as error:
+                    complain(error, (x, y))
                 return run((x, y), None) if ans is NotImplemented else ans
             kernel = kernels.get(type(xv)) or kernels.get(type(yv)) or find((xv, yv))
             try:
