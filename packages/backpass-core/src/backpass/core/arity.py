@@ -63,7 +63,13 @@ class Unary(Primitive):
             elif isinstance(x, Tensor):
                 return self._on_weak(x, kwargs)
             else:
-                return run((x,), kwargs)
+                # Arrays, as in the rules: with the kernel's answer all is done.
+                kernel = kernels.get(type(x))
+                try:
+                    ans = NotImplemented if kernel is None else kernel(x, **kwargs)
+                except Exception as error:
+                    complain(error, (x,))
+                return run((x,), kwargs) if ans is NotImplemented else ans
             kernel = kernels.get(type(value)) or find((value,))
             try:
                 ans = kernel(value, **kwargs) if kwargs else kernel(value)

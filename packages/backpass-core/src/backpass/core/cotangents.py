@@ -35,27 +35,31 @@ def accumulate(old: Any, new: Any) -> Any:
 def fit_cotangent(g: Any, like: Any) -> Any:
     """Give the cotangent `g` the shape and dtype of `like`, the node it flows to."""
     shape, target = g.shape, like.shape
-    if target == () and shape != ():
-        g = operators.sum(g)
-    elif shape != target:
-        extra = len(shape) - len(target)
-        if extra < 0:
-            g = operators.broadcast_to(g, shape=target)
+    extra = len(shape) - len(target)
+    if shape == target:
+        pass
+    elif extra > 0 and shape[extra:] == target:
+        # New leading axes only, as for a bias.
+        if target == ():
+            g = operators.sum(g)
+        elif extra == 1:
+            g = operators.reshape(g, shape=target) if shape[0] == 1 else operators.sum(g, axis=0)
         else:
-            spread = [
-                axis
-                for axis, length in enumerate(target, start=extra)
-                if length == 1 and shape[axis] != 1
-            ]
-            if spread:
-                g = operators.sum(g, axis=(*range(extra), *spread), keepdims=True)
-                g = operators.reshape(g, shape=g.shape[extra:])
-            elif extra and all(length == 1 for length in shape[:extra]):
-                g = operators.reshape(g, shape=shape[extra:])
-            elif extra:
-                g = operators.sum(g, axis=0 if extra == 1 else tuple(range(extra)))
-            if g.shape != target:
-                g = operators.broadcast_to(g, shape=target)
+            g = operators.sum(g, axis=tuple(range(extra)))
+    elif extra < 0:
+        g = operators.broadcast_to(g, shape=target)
+    else:
+        spread = [
+            axis
+            for axis, length in enumerate(target, start=extra)
+            if length == 1 and shape[axis] != 1
+        ]
+        if extra or spread:
+            g = operators.sum(g, axis=(*range(extra), *spread), keepdims=True)
+        if extra:
+            g = operators.reshape(g, shape=g.shape[extra:])
+        if g.shape != target:
+            g = operators.broadcast_to(g, shape=target)
     return cast(g, like.dtype)
 
 
@@ -70,7 +74,7 @@ def fit_tangent(t: Any, like: Any) -> Any:
 
 def cast(g: Any, dtype: Any) -> Any:
     """Cast to `dtype`; of a complex value for something real, the real part counts."""
-    if g.dtype == dtype:
+    if g.dtype is dtype or g.dtype == dtype:
         return g
     if g.dtype.kind == "c" and dtype.kind != "c":
         g = operators.real(g)

@@ -71,13 +71,14 @@ operators.matmul = matmul.op
 
 def dot(a: Any, b: Any, out: Any = None) -> Tensor:
     """Sum over the last axis of a and the second-to-last of b; derivatives g @ b.T, a.T @ g."""
-    refuse_out("dot", out)
+    if out is not None:
+        refuse_out("dot", out)
     a, b = as_operand(a), as_operand(b)
-    na, nb = a.ndim, b.ndim
+    na, nb = len(a.shape), len(b.shape)
+    if 1 <= na <= 2 and 1 <= nb <= 2:
+        return dot_(a, b)  # type: ignore[no-any-return]
     if na == 0 or nb == 0:
         return multiply(a, b)  # type: ignore[no-any-return]
-    if na <= 2 and nb <= 2:
-        return dot_(a, b)  # type: ignore[no-any-return]
     return tensordot(a, b, ([na - 1], [builtins.max(nb - 2, 0)]))
 
 

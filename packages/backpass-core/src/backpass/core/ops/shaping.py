@@ -130,7 +130,7 @@ def _shape(*shape: Any) -> Any:
 
 def as_operand(a: Any) -> Any:
     """Return an operand that has `.shape`: lists become arrays."""
-    if isinstance(a, Tensor) or hasattr(a, "shape"):
+    if type(a) is Tensor or hasattr(a, "shape"):
         return a
     return operators.methods["__array__"](a)
 
