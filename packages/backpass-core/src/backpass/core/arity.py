@@ -318,12 +318,13 @@ class Nary(Primitive):
 
     def apply(self, *xs: Any, **kwargs: Any) -> Any:
         """Apply the primitive: arrays give arrays, a Tensor among them Tensors."""
+        if not any(map(_is_tensor, xs)):
+            return self.run(xs, kwargs)
         values: list[Any] = []
         nodes: list[Node | None] = []
-        tensors = tracked = False
+        tracked = False
         for x in xs:
             if isinstance(x, Tensor):
-                tensors = True
                 node = x.node
                 if node is not None and (node.parents is None or node.serial <= floor[0]):
                     node = live(x)
@@ -337,8 +338,6 @@ class Nary(Primitive):
                 values.append(x)
                 nodes.append(None)
         ans = self.run(values, kwargs)
-        if not tensors:
-            return ans
         if not tracked or self.kind == "zero" or (pauses[0] and recording.paused):
             return wrap_outputs(ans, None)
         if not self.kind:
@@ -462,6 +461,10 @@ class Nary(Primitive):
             part = rule.run(t, self.saved_for(rule, node, on_tensors), kwargs)
             total = part if total is None else operators.add(total, part)
         return total
+
+
+def _is_tensor(x: Any) -> bool:
+    return isinstance(x, Tensor)
 
 
 class _Pick:

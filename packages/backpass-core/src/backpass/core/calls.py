@@ -385,9 +385,10 @@ def collect(argument: Argument, cotangents: dict[Node, Any], outer: bool = False
             continue
         if node.primitive is not None and not node.parents:
             g = node.primitive.seen(g)
-        if type(plain(g)) is not type(t.value):
-            g = beside(g, t.value)
-            g = g[()] if type(g) is numpy.ndarray and isinstance(t.value, numpy.generic) else g
+        value = t.value
+        if type(g) is not type(value) and type(plain(g)) is not type(value):
+            g = beside(g, value)
+            g = g[()] if type(g) is numpy.ndarray and isinstance(value, numpy.generic) else g
         if type(g) is not Tensor:
             # A sum of cotangents has native byte order, whatever its parts had.
             g = own(g) if g.dtype is node.dtype else cast(g, node.dtype)

@@ -110,8 +110,7 @@ def logsumexp(
         raise TypeError(
             "logsumexp: b= and return_sign= are not supported: add log(b) to a if b is positive"
         )
-    options = {"keepdims": True} if keepdims else {}
-    return logsumexp_(a, axis=axis, **options)  # type: ignore[no-any-return]
+    return logsumexp_(a, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
 
 
 #: The name of the CuPy version in older programs; `logsumexp` runs where its operand lies.
