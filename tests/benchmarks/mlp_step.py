@@ -340,16 +340,19 @@ CORETYPE = {"OPENBLAS_CORETYPE": "SkylakeX"}
 
 
 def contenders(size: int) -> list[Contender]:
-    """Return those that are installed, and those over NumPy a second time."""
+    """Return those that are installed, and those over NumPy a second time.
+
+    Each has a process of its own: the worker threads of one library spin on after its turn, and
+    would take the processor from the next.
+    """
     made: list[Contender] = []
-    for name, make in RIVALS.items():
-        try:
-            made.append(Here(name, make(size)))
-        except ImportError as error:
-            print(f"{name}: not measured, {error}")
-            continue
-        if name in OVER_NUMPY:
-            made.append(Elsewhere(f"{name}, SkylakeX", __file__, f"{name}/{size}", CORETYPE))
+    for name in RIVALS:
+        settings = {name: {}, f"{name}, SkylakeX": CORETYPE} if name in OVER_NUMPY else {name: {}}
+        for label, environment in settings.items():
+            try:
+                made.append(Elsewhere(label, __file__, f"{name}/{size}", environment))
+            except RuntimeError as error:
+                print(f"{label}: not measured, {error}")
     return made
 
 

@@ -205,9 +205,13 @@ def _positions(fun: Function, argnums: Argnums | None, args: tuple[Any, ...]) ->
 
 
 def _check_output(call: Call, out: Any, holomorphic: bool) -> None:
-    if type(out) is Tensor and out.value.size == 1 and not holomorphic:
-        if out.value.dtype.kind != "c":
-            return
+    if (
+        type(out) is Tensor
+        and out.value.size == 1
+        and not holomorphic
+        and out.value.dtype.kind != "c"
+    ):
+        return  # the usual case
     if out is None:
         raise TypeError(f"{call.name} returned None: did you forget return?")
     value = out.value if isinstance(out, Tensor) else out
