@@ -46,7 +46,9 @@ class Unary(Primitive):
         """Apply the primitive; the result is a Tensor."""
         if kwargs:
             self.check_keywords(kwargs)
-        ans = self.op(x, **kwargs)
+            ans = self.op(x, **kwargs)
+        else:
+            ans = self.op(x)
         return ans if type(ans) is Tensor else as_tensors(ans)
 
     def build(self) -> Callable[..., Any]:
@@ -55,6 +57,9 @@ class Unary(Primitive):
         complain, record = self.complain, self.record
         save = saver(self.vjps[0] if self.vjps else None)
         plain = self.kind in ("elementwise", "bilinear", "custom")
+        same_shape = self.kind == "elementwise"
+        positions = self.vjps[0].positions if self.vjps and self.vjps[0] else None
+        keeps_ans, keeps_x = positions == (0,), positions == (1,)
 
         def op(x: Any, **kwargs: Any) -> Any:
             """Apply the primitive: an array gives an array, a Tensor a Tensor."""
@@ -88,8 +93,11 @@ class Unary(Primitive):
                 and not pauses[0]
             ):
                 # The short way of `record`.
-                saved = save((ans, value))
-                return Tensor(ans, Node(self, (node,), saved, None, ans.shape, ans.dtype))
+                saved = (
+                    (ans,) if keeps_ans else (value,) if keeps_x else save and save((ans, value))
+                )
+                shape = node.shape if same_shape else ans.shape
+                return Tensor(ans, Node(self, (node,), saved, None, shape, ans.dtype))
             return Tensor(ans, record(x, node, value, ans, kwargs))
 
         return op
@@ -108,7 +116,8 @@ class Unary(Primitive):
         if dtype.kind not in "fc":
             return None
         # Linear rules read no values: the operand's node tells its shape and dtype.
-        saved = saver(self.vjps[0])((ans, node if self.kind == "linear" else value))
+        save = saver(self.vjps[0])
+        saved = save and save((ans, node if self.kind == "linear" else value))
         return Node(self, (node,), saved, kwargs or None, ans.shape, dtype)
 
     def _on_weak(self, x: Tensor, kwargs: Any) -> Tensor:
@@ -169,6 +178,11 @@ class Binary(Primitive):
         complain, record = self.complain, self.record
         save_x, save_y = map(saver, self.vjps or (None, None))
         recordable = self.kind not in ("zero", "")
+        # A product's rules read the other operand.
+        keeps_y, keeps_x = (
+            rule is not None and rule.positions == (other,)
+            for rule, other in zip(self.vjps or (None, None), (2, 1))
+        )
 
         def op(x: Any, y: Any) -> Any:
             """Apply the primitive: arrays give an array, a Tensor among them a Tensor."""
@@ -223,12 +237,15 @@ class Binary(Primitive):
                 and not pauses[0]
             ):
                 # The short way of `record`.
-                values = (ans, xv, yv)
                 saved = (
-                    None if xn is None else save_x(values),
-                    None if yn is None else save_y(values),
+                    None if xn is None else (yv,) if keeps_y else save_x and save_x((ans, xv, yv)),
+                    None if yn is None else (xv,) if keeps_x else save_y and save_y((ans, xv, yv)),
                 )
-                return Tensor(ans, Node(self, (xn, yn), saved, None, ans.shape, ans.dtype))
+                # One tuple for one shape: the walk then knows that nothing has been broadcast.
+                shape = ans.shape
+                if xn is not None and xn.shape == shape:
+                    shape = xn.shape
+                return Tensor(ans, Node(self, (xn, yn), saved, None, shape, ans.dtype))
             return Tensor(ans, record(x, y, xn, yn, xv, yv, ans))
 
         return op
@@ -248,8 +265,9 @@ class Binary(Primitive):
         if not self.kind:
             self.check_rule()
         values = (ans, xv, yv)
+        saves = map(saver, self.vjps)
         saved = tuple(
-            None if n is None else saver(rule)(values) for n, rule in zip((xn, yn), self.vjps)
+            None if n is None else save and save(values) for n, save in zip((xn, yn), saves)
         )
         return Node(self, (xn, yn), saved, None, ans.shape, ans.dtype)
 
@@ -272,18 +290,20 @@ class Binary(Primitive):
                 for parent, rule, saved in zip(node.parents, self.vjps, node.saved)
             ]
         pull_x, pull_y = self.pulls.get(type(g)) or self.pull_of(type(g))
-        xn, yn = node.parents
+        saved_x, saved_y = node.saved
         gx = gy = None
-        if xn is not None and pull_x is not None and (wanted is None or xn in wanted):
-            saved = node.saved[0]
-            gx = pull_x(g, *saved)
+        if wanted is not None:
+            # What nobody wants is passed over as if it were not tracked.
+            saved_x = saved_x if node.parents[0] in wanted else None
+            saved_y = saved_y if node.parents[1] in wanted else None
+        if saved_x is not None and pull_x is not None:
+            gx = pull_x(g, *saved_x)
             if gx is NotImplemented:
-                gx = self.vjps[0].call(g, *saved)  # type: ignore[union-attr]
-        if yn is not None and pull_y is not None and (wanted is None or yn in wanted):
-            saved = node.saved[1]
-            gy = pull_y(g, *saved)
+                gx = self.vjps[0].call(g, *saved_x)  # type: ignore[union-attr]
+        if saved_y is not None and pull_y is not None:
+            gy = pull_y(g, *saved_y)
             if gy is NotImplemented:
-                gy = self.vjps[1].call(g, *saved)  # type: ignore[union-attr]
+                gy = self.vjps[1].call(g, *saved_y)  # type: ignore[union-attr]
         return gx, gy
 
     def pushforward(self, tangents: Sequence[Any], node: Node, on_tensors: bool) -> Any:
@@ -485,18 +505,14 @@ class _Pick:
 PICK = _Pick()
 
 
-def saver(rule: Rule | None) -> Callable[[Any], Any]:
-    """Return a function from (output, *inputs) to the tuple of what `rule` reads."""
+def saver(rule: Rule | None) -> Any:
+    """Return a function from (output, *inputs) to the tuple of what `rule` reads; `()` for none."""
     positions = () if rule is None else rule.positions
     if not positions:
-        return _nothing
+        return ()
     if len(positions) == 1:
         return itemgetter(slice(positions[0], positions[0] + 1))
     return itemgetter(*positions)
-
-
-def _nothing(values: Any) -> tuple[()]:
-    return ()
 
 
 def wrap(node: Node, positions: Sequence[int], saved: Sequence[Any]) -> list[Any]:

@@ -210,10 +210,13 @@ def backward(
             g = cotangents.pop(node, None)
             if g is None:
                 continue
+            shape = node.shape
             for parent, gx in zip(node.parents, node.primitive.pullback(g, node, wanted)):
                 if gx is None:
                     continue
-                if gx.shape != parent.shape or gx.dtype is not parent.dtype:
+                if gx.dtype is not parent.dtype or (
+                    shape is not parent.shape and gx.shape != parent.shape
+                ):
                     gx = fit_cotangent(gx, parent)
                 old = cotangents.get(parent)
                 cotangents[parent] = gx if old is None else accumulate(old, gx)
