@@ -148,10 +148,7 @@ class Unary(Primitive):
     def pushforward(self, tangents: Sequence[Any], node: Node, on_tensors: bool) -> Any:
         """Carry the tangent of the input to the output."""
         if self.kind == "linear":
-            kwargs = node.kwargs or {}
-            return self.op(
-                tangents[0], **{k: 0 if k in self.affine else v for k, v in kwargs.items()}
-            )
+            return self.op(tangents[0], **self.homogeneous(node.kwargs or {}))
         rule = self.forward_rule(0)
         saved = wrap(node, rule.positions, node.saved) if on_tensors else node.saved
         return rule.run(tangents[0], saved, node.kwargs)

@@ -214,9 +214,9 @@ def backward(
             for parent, gx in zip(node.parents, node.primitive.pullback(g, node, wanted)):
                 if gx is None:
                     continue
-                if gx.dtype is not parent.dtype or (
-                    shape is not parent.shape and gx.shape != parent.shape
-                ):
+                # One tuple for both shapes means that the primitive has not broadcast.
+                same = shape is parent.shape and shape
+                if gx.dtype is not parent.dtype or (not same and gx.shape != parent.shape):
                     gx = fit_cotangent(gx, parent)
                 old = cotangents.get(parent)
                 cotangents[parent] = gx if old is None else accumulate(old, gx)
