@@ -25,7 +25,7 @@ from backpass.core.values import as_tensors
 def holds_tensor(nested: Any) -> bool:
     """Tell whether there is a Tensor, or an array of a device, in nested lists and tuples."""
     if type(nested) in (list, tuple):
-        return any(holds_tensor(x) or hasattr(x, "__cuda_array_interface__") for x in nested)
+        return any(holds_tensor(x) or hasattr(type(x), "__cuda_array_interface__") for x in nested)
     return isinstance(nested, Tensor)
 
 
@@ -40,7 +40,7 @@ def _values(nested: Any) -> Iterator[Any]:
         yield from _values(item)
         if isinstance(item, Tensor):
             yield item.value
-        elif hasattr(item, "__cuda_array_interface__"):
+        elif hasattr(type(item), "__cuda_array_interface__"):
             yield item
 
 
