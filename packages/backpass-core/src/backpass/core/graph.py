@@ -22,6 +22,33 @@ from backpass.core.cotangents import accumulate, fit_cotangent, fit_tangent
 next_serial: Callable[[], int] = itertools.count(1).__next__
 
 
+class Knot(list["Node | None"]):
+    """The parents of a node now and then: where an unused graph comes apart.
+
+    Dropping a node drops its parents, and theirs: a recursion in C, as deep as the graph is long,
+    and some versions of Python do not mind how small the thread's stack is.  A knot hands its nodes
+    to a list, which lets them go one by one when the recursion has returned.
+    """
+
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        waiting = recording.dropped
+        if waiting is not None:
+            waiting.extend(self)
+            self.clear()
+            return
+        recording.dropped = waiting = list(self)
+        self.clear()
+        while waiting:
+            waiting.pop()
+        recording.dropped = None
+
+
+#: Every so many nodes there is a knot; a prime, so that no loop's length falls in with it.
+_KNOT_EVERY = 61
+
+
 class Node:
     """One recorded operation.
 
@@ -74,7 +101,9 @@ class Node:
         self.shape = shape
         self.dtype = dtype
         self.tensor: Callable[[], Any] | None = None
-        self.serial = next_serial()
+        self.serial = serial = next_serial()
+        if not serial % _KNOT_EVERY and parents:
+            self.parents = Knot(parents)
 
     def __repr__(self) -> str:
         name = self.primitive.name if self.primitive is not None else "leaf"
@@ -108,10 +137,12 @@ def is_dead(node: Node) -> bool:
 
 
 class _Recording(threading.local):
-    """Per thread: how many transformations, and how many `no_grad`, are being run."""
+    """Per thread: how many transformations, how many `no_grad` are being run; and see `Knot`."""
 
     depth = 0
     paused = 0
+    #: What `Knot` has yet to let go; `None` while it is not at work.
+    dropped: list[Any] | None = None
 
 
 recording = _Recording()

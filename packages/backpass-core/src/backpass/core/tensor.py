@@ -79,7 +79,7 @@ class Tensor:
             If anything but `None` is assigned.
         """
         node = live(self)
-        return None if node is None else node.parents
+        return None if node is None or node.parents is None else tuple(node.parents)
 
     @parents.setter
     def parents(self, parents: None) -> None:
