@@ -22,6 +22,7 @@ from backpass.core import (
     value_and_grad,
     vjp,
 )
+from backpass.core import graph as graph_module
 
 
 def plain(x):
@@ -637,7 +638,9 @@ def test_an_inner_call_that_makes_its_own_tensors():
     assert_allclose(grad(f)(1.0), 2 * (1 - 0.8**3))
 
 
-def test_an_inner_call_costs_the_same_in_a_large_graph():
+def test_an_inner_call_costs_the_same_in_a_large_graph(monkeypatch):
+    # A knot falls where the serial number says, not where the graph is large.
+    monkeypatch.setattr(graph_module, "_KNOT_EVERY", 2**62)
     calls = []
 
     def count(length):
@@ -661,6 +664,7 @@ def test_an_inner_call_costs_the_same_in_a_large_graph():
 
         grad(f)(1.0)
 
+    count(10)  # looks up the kernels, which the others find
     count(10)
     count(5000)
-    assert calls[0] == calls[1]
+    assert calls[1] == calls[2]
