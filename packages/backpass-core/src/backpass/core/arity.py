@@ -364,12 +364,7 @@ class Nary(Primitive):
         saved = self.keep(ans, values, nodes)
         if type(ans) is tuple or type(ans) is list:
             node = Node(self, tuple(nodes), saved, kwargs or None, None, None)
-            return tuple(
-                Tensor(part, Node(PICK, (node,), (i, len(ans)), None, part.shape, part.dtype))
-                if part.dtype.kind in "fc"
-                else Tensor(part)
-                for i, part in enumerate(ans)
-            )
+            return wrap_parts(ans, node)
         if ans.dtype.kind not in "fc":
             return Tensor(ans)
         return Tensor(ans, Node(self, tuple(nodes), saved, kwargs or None, ans.shape, ans.dtype))
@@ -521,12 +516,16 @@ def wrap(node: Node, positions: Sequence[int], saved: Sequence[Any]) -> list[Any
     return made
 
 
+def part_of(value: Any, node: Node, i: int, count: int) -> Tensor:
+    """Return output `i` of `count` as a Tensor hung on the call's node; integers are untracked."""
+    if value.dtype.kind not in "fc":
+        return Tensor(value)
+    return Tensor(value, Node(PICK, (node,), (i, count), None, value.shape, value.dtype))
+
+
 def wrap_parts(values: Sequence[Any], node: Node) -> tuple[Tensor, ...]:
     """Return the outputs of a call with several as Tensors, hung on its node."""
-    return tuple(
-        Tensor(v, Node(PICK, (node,), (i, len(values)), None, v.shape, v.dtype))
-        for i, v in enumerate(values)
-    )
+    return tuple(part_of(v, node, i, len(values)) for i, v in enumerate(values))
 
 
 def wrap_outputs(ans: Any, node: Node | None) -> Any:

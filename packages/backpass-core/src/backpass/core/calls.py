@@ -23,7 +23,7 @@ from backpass.core.graph import (
     recording,
 )
 from backpass.core.tensor import COUNTED, OWNING, Tensor, is_inexact, live
-from backpass.core.values import WeakTensor
+from backpass.core.values import WeakTensor, plain
 
 Function = Callable[..., Any]
 Argnums = int | Sequence[int]
@@ -402,11 +402,6 @@ def released_all(args: tuple[Any, ...]) -> tuple[Any, ...]:
         tree.map(lambda t: Tensor(t.value) if isinstance(t, Tensor) and t.tracked else t, a)
         for a in args
     )
-
-
-def plain(g: Any) -> Any:
-    """Return the value of a Tensor; anything else as it is."""
-    return g.value if isinstance(g, Tensor) else g
 
 
 def released(t: Any, outer: bool) -> Any:

@@ -12,12 +12,13 @@ from operator import attrgetter
 from typing import Any
 
 from backpass.core import tree
-from backpass.core.arity import PICK
-from backpass.core.calls import Call, Recorded, as_tuple, name_of, plain, zeros
+from backpass.core.arity import part_of
+from backpass.core.calls import Call, Recorded, as_tuple, name_of, zeros
 from backpass.core.cotangents import Parts
 from backpass.core.graph import Node, backward, forward, pauses, recording
 from backpass.core.tensor import Tensor, is_inexact, live
 from backpass.core.transforms import vjp
+from backpass.core.values import plain
 
 Function = Callable[..., Any]
 
@@ -48,15 +49,12 @@ class Operands:
         return tree.unflatten(self.structure, leaves)
 
 
-def _part(value: Any, node: Node, i: int, count: int) -> Tensor:
-    """Return output `i` of `count` as a Tensor hung on the call's node."""
-    return Tensor(value, Node(PICK, (node,), (i, count), None, value.shape, value.dtype))
-
-
 def _outputs(structure: Any, values: Sequence[Any], node: Node) -> Any:
     """Return the outputs of a call, each hung on the call's node."""
     hung = [
-        _part(v.value, node, i, len(values)) if isinstance(v, Tensor) and is_inexact(v.value) else v
+        part_of(v.value, node, i, len(values))
+        if isinstance(v, Tensor) and is_inexact(v.value)
+        else v
         for i, v in enumerate(values)
     ]
     return tree.unflatten(structure, hung)

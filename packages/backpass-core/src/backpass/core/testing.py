@@ -9,9 +9,9 @@ import numpy
 
 from backpass.core import tree
 from backpass.core.backends import backend_of
-from backpass.core.calls import plain
 from backpass.core.tensor import Tensor, is_inexact
 from backpass.core.transforms import jvp, vjp
+from backpass.core.values import plain
 
 #: At most so many entries of an array are varied.
 _ENTRIES = 24

@@ -26,7 +26,6 @@ from backpass.core.calls import (
     holds_tensor,
     name_of,
     one_like,
-    plain,
     released,
 )
 from backpass.core.cotangents import fit_tangent
@@ -34,6 +33,7 @@ from backpass.core.graph import Node, Subgraph, backward
 from backpass.core.operators import operators
 from backpass.core.ops.shaping import stack
 from backpass.core.tensor import Tensor, add_gradient, give, live
+from backpass.core.values import plain
 
 # ----- grad -------------------------------------------------------------------------------------
 

@@ -38,6 +38,11 @@ class ShapeOnly:
         return int(numpy.prod(self.shape))
 
 
+def plain(x: Any) -> Any:
+    """Return the value of a Tensor; anything else as it is."""
+    return x.value if isinstance(x, Tensor) else x
+
+
 def weak_value(x: Tensor) -> Any:
     """Return the value of a Tensor as an operand; a Python float for a weak one."""
     return x.value.item() if isinstance(x, WeakTensor) else x.value
@@ -66,8 +71,7 @@ def as_tensors(ans: Any) -> Any:
 
 def zeros_beside(like: Any, operands: Sequence[Any]) -> Any:
     """Return zeros of the shape and dtype of `like`, on the device of the arrays in `operands`."""
-    values = [x.value if isinstance(x, Tensor) else x for x in operands]
-    return backend_of(values).library.zeros(like.shape, like.dtype)
+    return backend_of(map(plain, operands)).library.zeros(like.shape, like.dtype)
 
 
 def describe(value: Any) -> str:

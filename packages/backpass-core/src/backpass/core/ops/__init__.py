@@ -23,6 +23,7 @@ from backpass.core.ops import (
     shaping,
     special,
 )
+from backpass.core.values import plain
 
 _ELEMENTWISE = """
 absolute add angle arccos arccosh arcsin arcsinh arctan arctan2 arctanh bitwise_and bitwise_or
@@ -125,7 +126,7 @@ def _like(name: str) -> Callable[..., Any]:
     """Return `zeros_like` or a relative, which makes its array where its first argument lies."""
 
     def make(a: Any, *args: Any, **kwargs: Any) -> Any:
-        library = backend_of((creation.plain(a),)).library
+        library = backend_of((plain(a),)).library
         return getattr(creation.Creation(library), name)(a, *args, **kwargs)
 
     return make

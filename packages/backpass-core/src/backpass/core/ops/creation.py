@@ -19,7 +19,7 @@ from backpass.core.devices import move
 from backpass.core.operators import operators
 from backpass.core.ops.shaping import astype, copy_, stack
 from backpass.core.tensor import Tensor
-from backpass.core.values import as_tensors
+from backpass.core.values import as_tensors, plain
 
 
 def holds_tensor(nested: Any) -> bool:
@@ -53,11 +53,6 @@ def _joined(nested: Any, xp: Any) -> Any:
 
 
 operators.methods = {"__array__": joined}
-
-
-def plain(x: Any) -> Any:
-    """Return a value that carries no gradient, such as a bound of `linspace`, as an array."""
-    return x.value if isinstance(x, Tensor) else x
 
 
 class Creation:

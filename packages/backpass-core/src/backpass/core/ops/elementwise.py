@@ -70,13 +70,13 @@ nondifferentiable(bitwise_and, bitwise_or, bitwise_xor, left_shift, right_shift)
 
 @primitive
 def zero_multiply(xp: Any, x: Any, y: Any) -> Any:
-    """X * y, and 0 where x is exactly 0, even if y is infinite or nan."""
+    """Multiply; 0 where x is exactly 0, even if y is infinite or nan."""
     return xp.where(xp.equal(x, 0), xp.zeros((), xp.result_type(x, y)), x * y)[()]
 
 
 @primitive
 def zero_product(xp: Any, x: Any, y: Any) -> Any:
-    """X * y, and 0 where either is exactly 0: the product of two cotangents, or two tangents."""
+    """Multiply; 0 where either is exactly 0: the product of two cotangents, or two tangents."""
     nothing = xp.logical_or(xp.equal(x, 0), xp.equal(y, 0))
     return xp.where(nothing, xp.zeros((), xp.result_type(x, y)), x * y)[()]
 

@@ -13,17 +13,16 @@ from backpass.core.graph import FREED, Node, pauses, recording
 from backpass.core.operators import operators
 from backpass.core.rules import linear
 from backpass.core.tensor import Tensor, exclusive, is_inexact, is_permanent_leaf, live
+from backpass.core.values import plain
 
 
 def plain_index(index: Any) -> Any:
     """Return an index in which Tensors (of integers or booleans) are arrays."""
-    if isinstance(index, Tensor):
-        return index.value
     if type(index) is tuple:
-        return tuple([i.value if isinstance(i, Tensor) else i for i in index])
+        return tuple([plain(i) for i in index])
     if type(index) is list:
-        return [i.value if isinstance(i, Tensor) else i for i in index]
-    return index
+        return [plain(i) for i in index]
+    return plain(index)
 
 
 def _is_basic(index: Any) -> bool:
@@ -92,7 +91,7 @@ def _setitem_y(g: Any, y: Any, *, index: Any) -> Any:
     if _is_basic(index):
         return taken
     # Of elements that are written several times the last write stands; the others get nothing.
-    xp = backend_of((g.value if isinstance(g, Tensor) else g,)).library
+    xp = backend_of((plain(g),)).library
     turn = xp.arange(taken.size).reshape(taken.shape)
     last = xp.empty(g.shape, numpy.intp)
     last[index] = turn
@@ -117,7 +116,7 @@ def assign(tensor: Tensor, index: Any, values: Any) -> None:
     index = plain_index(index)
     if type(values) in (list, tuple):
         values = operators.methods["__array__"](values)
-    y = values.value if isinstance(values, Tensor) else values
+    y = plain(values)
     x_node, y_node = live(tensor), live(values) if isinstance(values, Tensor) else None
     if pauses[0] and recording.paused:
         y_node = None
@@ -187,13 +186,12 @@ def update(name: str, tensor: Tensor, other: Any) -> Tensor:
                 f"in-place {name} of a tracked operand on a Tensor with requires_grad_(): "
                 "use w = w + x, or stop_gradient(x)"
             )
-        tensor.value = _fitted(name, tensor, operation(tensor.value, _value(other)))
+        tensor.value = _fitted(name, tensor, operation(tensor.value, plain(other)))
         return tensor
     result = operation(tensor, other)
     node = live(tensor)
     if node is None and not tracked and exclusive(tensor):
-        value = result.value if isinstance(result, Tensor) else result
-        value = _fitted(name, tensor, value)
+        value = _fitted(name, tensor, plain(result))
         tensor.value[...] = value
         return tensor
     value = _fitted(name, tensor, result.value)
@@ -201,10 +199,6 @@ def update(name: str, tensor: Tensor, other: Any) -> Tensor:
         result = operators.astype(result, dtype=tensor.dtype)
     tensor.value, tensor.node = result.value, result.node
     return tensor
-
-
-def _value(other: Any) -> Any:
-    return other.value if isinstance(other, Tensor) else other
 
 
 def _fitted(name: str, tensor: Tensor, value: Any) -> Any:

@@ -33,7 +33,7 @@ from backpass.core.ops.shaping import (
 )
 from backpass.core.rules import defjvp, defvjp, linear, nondifferentiable
 from backpass.core.tensor import Tensor
-from backpass.core.values import as_tensors
+from backpass.core.values import as_tensors, plain
 
 # ----- helpers of the rules ---------------------------------------------------------------------
 
@@ -66,11 +66,6 @@ def count(x: Any, axis: Any) -> int:
 def _options(**options: Any) -> dict[str, Any]:
     """Return the keywords that were given: a call without them takes the short way."""
     return {k: v for k, v in options.items() if v is not None and v is not False}
-
-
-def _value(mask: Any) -> Any:
-    """Return a mask, or an initial value without gradient, as a plain array."""
-    return mask.value if isinstance(mask, Tensor) else mask
 
 
 def _masked(g: Any, where_: Any) -> Any:
@@ -490,9 +485,9 @@ def sum(
     if dtype is not None:
         a = astype(a, dtype=dtype)
     if isinstance(initial, Tensor) and initial.tracked:
-        total = sum_(a, **_options(axis=axis, keepdims=keepdims, where=_value(where)))
+        total = sum_(a, **_options(axis=axis, keepdims=keepdims, where=plain(where)))
         return total + initial  # type: ignore[no-any-return]
-    options = _options(axis=axis, keepdims=keepdims, initial=_value(initial), where=_value(where))
+    options = _options(axis=axis, keepdims=keepdims, initial=plain(initial), where=plain(where))
     return sum_(a, **options)  # type: ignore[no-any-return]
 
 
@@ -509,7 +504,7 @@ def mean(
     refuse_out("mean", out)
     if dtype is not None:
         a = astype(a, dtype=dtype)
-    return mean_(a, **_options(axis=axis, keepdims=keepdims, where=_value(where)))  # type: ignore[no-any-return]
+    return mean_(a, **_options(axis=axis, keepdims=keepdims, where=plain(where)))  # type: ignore[no-any-return]
 
 
 def prod(
@@ -526,9 +521,9 @@ def prod(
     if dtype is not None:
         a = astype(a, dtype=dtype)
     if isinstance(initial, Tensor) and initial.tracked:
-        product = prod_(a, **_options(axis=axis, keepdims=keepdims, where=_value(where)))
+        product = prod_(a, **_options(axis=axis, keepdims=keepdims, where=plain(where)))
         return product * initial  # type: ignore[no-any-return]
-    options = _options(axis=axis, keepdims=keepdims, initial=_value(initial), where=_value(where))
+    options = _options(axis=axis, keepdims=keepdims, initial=plain(initial), where=plain(where))
     return prod_(a, **options)  # type: ignore[no-any-return]
 
 
@@ -544,9 +539,9 @@ def max(
     refuse_out("max", out)
     if isinstance(initial, Tensor) and initial.tracked:
         # Where no element may be left to reduce, an infinity stands in its place.
-        least = None if where is None and numpy.size(_value(a)) else -math.inf
+        least = None if where is None and numpy.size(plain(a)) else -math.inf
         return maximum(max(a, axis, None, keepdims, least, where), initial)  # type: ignore[no-any-return]
-    options = _options(axis=axis, keepdims=keepdims, initial=_value(initial), where=_value(where))
+    options = _options(axis=axis, keepdims=keepdims, initial=plain(initial), where=plain(where))
     return max_(a, **options)  # type: ignore[no-any-return]
 
 
@@ -562,9 +557,9 @@ def min(
     refuse_out("min", out)
     if isinstance(initial, Tensor) and initial.tracked:
         # Where no element may be left to reduce, an infinity stands in its place.
-        least = None if where is None and numpy.size(_value(a)) else math.inf
+        least = None if where is None and numpy.size(plain(a)) else math.inf
         return minimum(min(a, axis, None, keepdims, least, where), initial)  # type: ignore[no-any-return]
-    options = _options(axis=axis, keepdims=keepdims, initial=_value(initial), where=_value(where))
+    options = _options(axis=axis, keepdims=keepdims, initial=plain(initial), where=plain(where))
     return min_(a, **options)  # type: ignore[no-any-return]
 
 
@@ -606,7 +601,7 @@ def var(
         correction,
         axis=axis,
         keepdims=keepdims,
-        where=_value(where),
+        where=plain(where),
     )
 
 
@@ -632,7 +627,7 @@ def std(
         correction,
         axis=axis,
         keepdims=keepdims,
-        where=_value(where),
+        where=plain(where),
     )
 
 

@@ -10,14 +10,11 @@ from types import ModuleType
 from typing import Any
 
 from backpass.core.tensor import Tensor
+from backpass.core.values import plain
 
 
 def _wrapped(made: Any, library: Any) -> Any:
     return made if made is None else Tensor(library.asarray(made)[()])
-
-
-def _plain(x: Any) -> Any:
-    return x.value if isinstance(x, Tensor) else x
 
 
 class Generator:
@@ -41,7 +38,7 @@ class Generator:
             return found
 
         def sample(*args: Any, **kwargs: Any) -> Any:
-            made = found(*map(_plain, args), **{k: _plain(v) for k, v in kwargs.items()})
+            made = found(*map(plain, args), **{k: plain(v) for k, v in kwargs.items()})
             return _wrapped(made, self._library)
 
         return sample
@@ -70,7 +67,7 @@ class Sampling:
 
     def _sample(self, name: str, *args: Any, **kwargs: Any) -> Any:
         function = getattr(self._library.random, name)
-        made = function(*map(_plain, args), **{k: _plain(v) for k, v in kwargs.items()})
+        made = function(*map(plain, args), **{k: plain(v) for k, v in kwargs.items()})
         return _wrapped(made, self._library)
 
     def seed(self, seed: int | None = None) -> None:
@@ -79,7 +76,7 @@ class Sampling:
 
     def default_rng(self, seed: Any = None) -> Generator:
         """Make a generator whose samples are Tensors."""
-        return Generator(self._library.random.default_rng(_plain(seed)), self._library)
+        return Generator(self._library.random.default_rng(plain(seed)), self._library)
 
     def rand(self, *shape: int) -> Tensor:
         """Uniform samples from [0, 1)."""

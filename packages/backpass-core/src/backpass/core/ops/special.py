@@ -71,7 +71,7 @@ def softmax_(xp: Any, x: Any, *, axis: Any = None) -> Any:
 
 @primitive(name="log_softmax")
 def log_softmax_(xp: Any, x: Any, *, axis: Any = None) -> Any:
-    """X - logsumexp(x), without overflow."""
+    """Subtract logsumexp(x) from x, without overflow."""
     top = xp.max(x, axis=axis, keepdims=True)
     shifted = x - xp.where(xp.isfinite(top), top, xp.zeros((), top.dtype))
     with numpy.errstate(divide="ignore"):
@@ -123,5 +123,5 @@ def softmax(x: Any, axis: Any = None) -> Tensor:
 
 
 def log_softmax(x: Any, axis: Any = None) -> Tensor:
-    """X - logsumexp(x) over `axis`; g - exp(ans) * sum(g) flows back."""
+    """Subtract logsumexp(x) over `axis` from x; g - exp(ans) * sum(g) flows back."""
     return log_softmax_(x, axis=axis)  # type: ignore[no-any-return]
