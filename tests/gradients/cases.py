@@ -59,16 +59,17 @@ class Case:
     Attributes
     ----------
     name
-        The function's public name, in its module.
+        The function's public name, in its module; `"norm.pdf"` is that of `scipy.stats.norm`.
     call
         `call(np, *args)`: the call, with the module's namespace: NumPy's own, `backpass.numpy`,
-        `backpass.cupy`, `jax.numpy`; for `scipy.special` that module's, or its like.
+        `backpass.cupy`, `jax.numpy`; for `numpy.linalg`, `scipy.special`, ... that module's, or
+        its like.
     args
         What is differentiated.
     label
         What is special about this call.
     module
-        Where NumPy or SciPy has the function: `"numpy"`, `"scipy.special"`.
+        Where NumPy or SciPy has the function: `"numpy"`, `"numpy.linalg"`, `"scipy.special"`.
     complex
         NumPy has it for complex numbers.
     without
@@ -112,6 +113,13 @@ def case(
     """Make a case; a shape stands for an `Argument` of that shape."""
     made = tuple(a if isinstance(a, Argument) else Argument(tuple(a)) for a in args)
     return Case(name, call, made, label, without=frozenset(without.split()), **options)
+
+
+def has(library: Any, name: str) -> bool:
+    """Tell whether a namespace has a function, such as `"sum"` or `"norm.pdf"`."""
+    for part in name.split("."):
+        library = getattr(library, part, None)
+    return library is not None
 
 
 def flat(out: Any) -> list[Any]:

@@ -1,19 +1,19 @@
 """The catalogue beside HIPS autograd: value and gradient."""
 
+import importlib
+
 import numpy
 import pytest
 
-import backpass.numpy
-import backpass.scipy.special
 from backpass.core import vjp
 
 from ..gradients.cases import flat
 from ..gradients.running import weights
-from .libraries import DTYPES, LIMITS, autograd_namespaces, namespace
+from .libraries import DTYPES, LIMITS, MODULES, autograd_namespaces, namespace
 
 autograd = pytest.importorskip("autograd", reason="HIPS autograd is not installed")
 
-OURS = {"numpy": backpass.numpy, "scipy.special": backpass.scipy.special}
+OURS = {name: importlib.import_module(f"backpass.{name}") for name in sorted(MODULES)}
 NAMESPACES = autograd_namespaces()
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")

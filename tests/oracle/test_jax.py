@@ -1,17 +1,17 @@
 """The whole catalogue beside JAX: value, gradient, Hessian times a vector, forward mode."""
 
+import importlib
+
 import numpy
 import pytest
 
-import backpass.numpy
-import backpass.scipy.special
 from backpass.core import jvp, vjp
 
 from ..gradients.cases import flat
 from ..gradients.running import weights
-from .libraries import DTYPES, jax_namespaces, namespace
+from .libraries import DTYPES, MODULES, jax_namespaces, namespace
 
-OURS = {"numpy": backpass.numpy, "scipy.special": backpass.scipy.special}
+OURS = {name: importlib.import_module(f"backpass.{name}") for name in sorted(MODULES)}
 NAMESPACES = jax_namespaces()
 jax = pytest.importorskip("jax", reason="JAX is not installed")
 jnp = jax.numpy

@@ -20,6 +20,7 @@ from backpass.core.extend import (
     linear,
     nondifferentiable,
     primitive,
+    refused,
 )
 from backpass.core.ops.elementwise import cosh, logaddexp, multiply, sin, sqrt, square, tanh
 from backpass.core.rules import expression
@@ -31,7 +32,7 @@ M = numpy.array([[0.3, -0.7, 1.1], [0.6, 0.2, -1.4]])
 
 def test_the_door_has_the_verbs_and_nothing_else():
     assert sorted(extend.__all__) == sorted(
-        "bilinear defjvp defvjp elementwise linear nondifferentiable primitive".split()
+        "bilinear defjvp defvjp elementwise linear nondifferentiable primitive refused".split()
     )
     assert all(hasattr(extend, name) for name in extend.__all__)
 
@@ -584,3 +585,36 @@ def test_a_tensor_that_holds_nothing_of_the_graph_pickles_after_grad():
     w = np.array(X)
     grad(lambda w: np.sum(np.tanh(w)))(w)
     assert_allclose(pickle.loads(pickle.dumps(w)).grad, 1 - numpy.tanh(X) ** 2)
+
+
+# ----- derivatives that are not to be had ---------------------------------------------------------
+
+
+def _nth_root():
+    @primitive
+    def nth_root(xp, n, x):
+        return x ** (1 / n)
+
+    return nth_root
+
+
+def _by_elementwise(f):
+    elementwise(f, refused("n is a whole number: use power"), lambda ans, n, x: ans / (n * x))
+
+
+def _by_defvjp(f):
+    defvjp(f, refused("n is a whole number: use power"), lambda g, ans, n, x: g * ans / (n * x))
+    defjvp(f, None, lambda t, ans, n, x: t * ans / (n * x))
+
+
+@pytest.mark.parametrize("declare", [_by_elementwise, _by_defvjp])
+def test_a_refused_argument_raises_and_the_others_have_their_rules(declare):
+    nth_root = _nth_root()
+    declare(nth_root)
+    check_grads(lambda x: nth_root(3.0, x), (X + 2,))
+    message = r"nth_root has no derivative in its argument 'n': .*use power.*stop_gradient\(n\)"
+    with pytest.raises(NotImplementedError, match=message):
+        grad(nth_root)(3.0, 8.0)
+    with pytest.raises(NotImplementedError, match=message):
+        jvp(nth_root, (3.0, 8.0), (1.0, 0.0))
+    assert nth_root(3.0, 8.0).value == 2

@@ -345,8 +345,8 @@ def test_a_ufunc_without_rule_and_a_method_of_one_say_so():
 
 
 def test_a_numpy_function_without_rule_says_so():
-    with pytest.raises(TypeError, match=r"no rule for numpy\.partition"):
-        numpy.partition(np.array(X), 1)
+    with pytest.raises(TypeError, match=r"no rule for numpy\.busday_count"):
+        numpy.busday_count(np.array(X), np.array(X))
     with pytest.raises(TypeError, match=r"no rule for numpy\.linalg\.cond"):
         numpy.linalg.cond(np.array(X))
 

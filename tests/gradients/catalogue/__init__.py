@@ -14,6 +14,11 @@ from . import (
 
 FAMILIES = (elementwise, choosing, reductions, shaping, indexing, linear, creation, special)
 CASES: list[Case] = [case for family in FAMILIES for case in family.CASES]
+#: Names of the other modules whose results are never tracked, by the module.
+NO_GRADIENT: dict[str, frozenset[str]] = {}
+for _family in FAMILIES:
+    for _module, _names in getattr(_family, "NO_GRADIENT", {}).items():
+        NO_GRADIENT[_module] = NO_GRADIENT.get(_module, frozenset()) | frozenset(_names.split())
 
 #: Names of `backpass.numpy` whose results are never tracked, by the reason for it.
 WITHOUT_GRADIENT: dict[str, frozenset[str]] = {

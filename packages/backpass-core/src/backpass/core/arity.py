@@ -467,7 +467,7 @@ class Nary(Primitive):
             return self.jvps(tangents, *self.saved_for(every, node, on_tensors), **kwargs)
         total = None
         for i, t in enumerate(tangents):
-            if t is None or self.vjps[i] is None:
+            if t is None or (self.vjps and self.vjps[i] is None):
                 continue
             rule = self.forward_rule(i)
             part = rule.run(t, self.saved_for(rule, node, on_tensors), kwargs)

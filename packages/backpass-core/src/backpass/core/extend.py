@@ -8,6 +8,7 @@ from backpass.core.rules import (
     elementwise,
     linear,
     nondifferentiable,
+    refused,
 )
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "linear",
     "nondifferentiable",
     "primitive",
+    "refused",
 ]

@@ -55,6 +55,9 @@ class Operators:
     #: What stands in for a NumPy ufunc or function that is called on a Tensor.
     ufuncs: dict[Any, Operation]
     functions: dict[Any, Operation]
+    #: Look both up, and those that are imported only when they are met; `None`: there is none.
+    find_ufunc: Operation
+    find_function: Operation
 
 
 operators = Operators()

@@ -46,16 +46,23 @@ class Rule:
         What it reads, in order: 0 is the output, i + 1 the input i.
     keywords
         The keywords it takes; `None`: all.
+    refusal
+        Why there is no derivative, where the rule is only there to say so.
     """
 
-    __slots__ = ("call", "keywords", "positions")
+    __slots__ = ("call", "keywords", "positions", "refusal")
 
     def __init__(
-        self, call: Pull, positions: tuple[int, ...], keywords: frozenset[str] | None
+        self,
+        call: Pull,
+        positions: tuple[int, ...],
+        keywords: frozenset[str] | None,
+        refusal: str = "",
     ) -> None:
         self.call = call
         self.positions = positions
         self.keywords = keywords
+        self.refusal = refusal
 
     def run(self, g: Any, saved: Sequence[Any], kwargs: Any) -> Any:
         """Apply the rule with those of the keywords that it takes."""
@@ -253,14 +260,14 @@ class Primitive:
     def pull_of(self, kind: type) -> tuple[Pull | None, ...]:
         """Return the rules for cotangents of type `kind`: fused kernels where there are any."""
         backend = backend_of_type(kind) or NUMPY
-        single = sum(rule is not None for rule in self.vjps) == 1
+        single = sum(rule is not None and not rule.refusal for rule in self.vjps) == 1
         made: list[Pull | None] = []
         for i, rule in enumerate(self.vjps):
             if rule is None:
                 made.append(None)
                 continue
-            kernel = backend.kernels.get(f"{self.name}.vjp{i}")
-            if kernel is None and single:
+            kernel = None if rule.refusal else backend.kernels.get(f"{self.name}.vjp{i}")
+            if kernel is None and single and not rule.refusal:
                 kernel = backend.kernels.get(f"{self.name}.vjp")
             made.append(kernel or rule.call)
         pulls = tuple(made)

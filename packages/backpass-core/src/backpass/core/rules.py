@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy
 
@@ -21,7 +21,51 @@ from backpass.core.operators import operators
 from backpass.core.primitive import Primitive, Rule
 from backpass.core.symbols import SYMBOLIC, Expression
 
-Derivative = Callable[..., Any] | None
+
+class Refused:
+    """Stands in a table for a derivative that has no formula; its reason names a way out."""
+
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    def rule(self, f: Primitive, i: int) -> Rule:
+        """Return a rule that raises: silence would be a gradient of 0."""
+        parameter = f.parameters[i]
+
+        def raise_error(*_: Any, **__: Any) -> NoReturn:
+            raise NotImplementedError(
+                f"{f.name} has no derivative in its argument {parameter!r}: {self.reason}. Pass "
+                f"stop_gradient({parameter}) if no gradient is wanted there, or declare a rule "
+                "with backpass.core.extend"
+            )
+
+        return Rule(raise_error, (), None, self.reason)
+
+
+def refused(reason: str) -> Refused:
+    """Return what stands in a table for a derivative that is not to be had, and says why.
+
+    `reason` says what is unknown and what to do instead.  The other arguments keep their rules; a
+    gradient that is asked for here raises a `NotImplementedError` with function and argument.
+
+    Examples
+    --------
+    >>> from backpass.core import grad
+    >>> from backpass.core.extend import elementwise, primitive, refused
+    >>> @primitive
+    ... def nth_power(xp, n, x):
+    ...     return x**n
+    >>> way_out = "n is a whole number: use power"
+    >>> elementwise(nth_power, refused(way_out), lambda n, x: n * x ** (n - 1))
+    >>> grad(nth_power, 1)(3.0, 2.0)
+    np.float64(12.0)
+    """
+    return Refused(reason)
+
+
+Derivative = Callable[..., Any] | Refused | None
 
 
 def elementwise(f: Primitive, *derivatives: Derivative, selects: bool = False) -> None:
@@ -39,10 +83,19 @@ def elementwise(f: Primitive, *derivatives: Derivative, selects: bool = False) -
     TypeError
         If a derivative has a parameter that is neither `ans` nor an operand of `f`.
     """
-    f.kind, f.derivatives = "elementwise", derivatives
-    rules = [None if d is None else _product(f, d, selects) for d in derivatives]
+    f.kind = "elementwise"
+    f.derivatives = tuple(None if isinstance(d, Refused) else d for d in derivatives)
+    rules = [_local_rule(f, d, i, selects) for i, d in enumerate(derivatives)]
     f.vjps = f.jvps = tuple(rules)
     _finish(f)
+
+
+def _local_rule(f: Primitive, derivative: Derivative, i: int, selects: bool) -> Rule | None:
+    if derivative is None:
+        return None
+    if isinstance(derivative, Refused):
+        return derivative.rule(f, i)
+    return _product(f, derivative, selects)
 
 
 def _product(f: Primitive, derivative: Callable[..., Any], selects: bool) -> Rule:
@@ -73,7 +126,7 @@ def linear(
     rule is `None` are kept as they are.  `joint` is one rule for all operands, see `defvjp`.
     """
     f.kind, f.affine = "linear", zero
-    f.vjps = tuple(_rule(f, vjp, "g") for vjp in vjps)
+    f.vjps = tuple(_rule(f, vjp, "g", i) for i, vjp in enumerate(vjps))
     f.joint = _rule(f, joint, "g")
     _finish(f)
 
@@ -119,7 +172,7 @@ def defvjp(f: Primitive, *vjps: Derivative, joint: Derivative = None) -> None:
     `None` for an output that nobody used, and `ans` a tuple, too.
     """
     f.kind = "custom"
-    f.vjps = tuple(_rule(f, vjp, "g") for vjp in vjps)
+    f.vjps = tuple(_rule(f, vjp, "g", i) for i, vjp in enumerate(vjps))
     f.joint = _rule(f, joint, "g")
     _finish(f)
 
@@ -130,8 +183,15 @@ def defjvp(f: Primitive, *jvps: Derivative, joint: Derivative = None) -> None:
     One for each operand, added up; or `joint(ts, ans, x, y, ...)` with a list of tangents, `None`
     where there is none.
     """
-    f.jvps = joint if joint is not None else tuple(_rule(f, jvp, "t") for jvp in jvps)
-    if joint is None:
+    if joint is not None:
+        # Called as it is, with everything that was saved: nothing to read from its parameters.
+        f.jvps = joint  # type: ignore[assignment]
+    else:
+        vjps = f.vjps or (None,) * len(jvps)
+        f.jvps = tuple(
+            vjp if vjp is not None and vjp.refusal else _rule(f, jvp, "t", i)
+            for i, (vjp, jvp) in enumerate(zip(vjps, jvps))
+        )
         _share_saved(f)
     _finish(f)
 
@@ -224,7 +284,9 @@ def read_names(
     return tuple(positions), None if keywords is None else frozenset(keywords)
 
 
-def _rule(f: Primitive, rule: Derivative, skip: str) -> Rule | None:
+def _rule(f: Primitive, rule: Derivative, skip: str, i: int = 0) -> Rule | None:
+    if isinstance(rule, Refused):
+        return rule.rule(f, i)
     return None if rule is None else Rule(rule, *read_names(f, rule, skip))
 
 
@@ -249,4 +311,5 @@ __all__ = [
     "expression",
     "linear",
     "nondifferentiable",
+    "refused",
 ]

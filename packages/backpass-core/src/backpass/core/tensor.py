@@ -545,7 +545,7 @@ class Tensor:
     # ----- NumPy's protocols ---------------------------------------------------------------------
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        primitive = operators.ufuncs.get(ufunc) or operators.ufuncs.get(ufunc.__name__)
+        primitive = operators.find_ufunc(ufunc)
         if primitive is None or method != "__call__":
             name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
             raise TypeError(
@@ -559,7 +559,7 @@ class Tensor:
         return primitive(*(x[()] if type(x) is numpy.ndarray and not x.ndim else x for x in inputs))
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        function = operators.functions.get(func)
+        function = operators.find_function(func)
         if function is None:
             raise TypeError(
                 f"backpass has no rule for {func.__module__}.{func.__name__}: apply it to .value "

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +23,6 @@ from backpass.core.ops import (
     reductions,
     rounding,
     shaping,
-    special,
 )
 from backpass.core.values import plain
 
@@ -142,7 +143,34 @@ operators.ufuncs = {
     if isinstance(getattr(numpy, name, None), numpy.ufunc)
 }
 operators.ufuncs[numpy.divmod] = composites.divmod
-# SciPy's go by name: its modules are imported when a function first needs them.
-operators.ufuncs |= {"erf": special.erf, "erfc": special.erfc, "expit": elementwise.expit}
+
+
+def _ufunc(ufunc: numpy.ufunc) -> Callable[..., Any] | None:
+    """Return what stands for a ufunc: for NumPy's at once, SciPy's are looked up by their name."""
+    found = operators.ufuncs.get(ufunc)
+    if found is None:
+        # Whoever has one of SciPy's ufuncs has imported their module.
+        special = sys.modules.get("scipy.special")
+        if special is not None and getattr(special, ufunc.__name__, None) is ufunc:
+            family = importlib.import_module("backpass.scipy.special")
+            return getattr(family, ufunc.__name__, None)
+    return found
+
+
+#: Families that are imported when one of their functions is first met, by NumPy's module.
+_LATER = {"numpy.linalg": "backpass.numpy.linalg", "numpy.fft": "backpass.numpy.fft"}
+
+
+def _function(function: Callable[..., Any]) -> Callable[..., Any] | None:
+    """Return what stands for a NumPy function that is called on a Tensor."""
+    found = operators.functions.get(function)
+    if found is None and function.__module__ in _LATER:
+        family = importlib.import_module(_LATER[function.__module__])
+        return getattr(family, function.__name__, None)
+    return found
+
+
+operators.find_ufunc = _ufunc
+operators.find_function = _function
 
 __all__ = ["FUNCTIONS", "creation"]

@@ -1,0 +1,3 @@
+"""Discrete Fourier transforms, differentiable."""
+
+__all__: list[str] = []

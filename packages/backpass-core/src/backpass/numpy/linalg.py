@@ -1,0 +1,3 @@
+"""Linear algebra, differentiable."""
+
+__all__: list[str] = []
