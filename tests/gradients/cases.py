@@ -77,6 +77,8 @@ class Case:
         `"autograd"`.
     rtol
         How close the derivatives are to the differences.
+    order
+        To which order it is differentiated.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Case:
     complex: bool = False
     without: frozenset[str] = frozenset()
     rtol: float = 1e-5
+    order: int = 2
 
     @property
     def id(self) -> str:

@@ -13,8 +13,8 @@ from backpass.core.primitive import Primitive
 def _primitives():
     """Return every primitive that a module of `ops` holds."""
     found = {}
-    for info in pkgutil.iter_modules(ops.__path__):
-        module = importlib.import_module(f"{ops.__name__}.{info.name}")
+    for info in pkgutil.walk_packages(ops.__path__, f"{ops.__name__}."):
+        module = importlib.import_module(info.name)
         found |= {id(v): v for v in vars(module).values() if isinstance(v, Primitive)}
     return list(found.values())
 

@@ -73,6 +73,9 @@ unsafe fn typed<T: Element, const N: usize>(
         }
     }
     let size = shape.iter().product::<usize>();
+    if !kernel.suits(size) {
+        return Err(Refused);
+    }
     // SAFETY: the operands are contiguous and of one shape, or splats.
     unsafe {
         let (array, out) = match new_array::<T>(shape.len(), shape.as_ptr(), std::ptr::null(), size)
@@ -128,6 +131,10 @@ unsafe fn strided<T: Element, const N: usize>(
             }
         }
     }
+    let size = shape.iter().product::<usize>();
+    if !kernel.suits(size) {
+        return Err(Refused);
+    }
     let mut slots = [T::ZERO; N];
     let mut views = [const { MaybeUninit::<Operand<T>>::uninit() }; N];
     for i in 0..N {
@@ -135,7 +142,6 @@ unsafe fn strided<T: Element, const N: usize>(
     }
     // SAFETY: all are written.
     let mut views = views.map(|view| unsafe { view.assume_init() });
-    let size = shape.iter().product::<usize>();
 
     // Column-major operands give a column-major output, as NumPy's do: walk the dimensions backwards.
     let fortran = nd > 1

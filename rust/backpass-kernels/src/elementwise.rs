@@ -92,6 +92,19 @@ pub struct Elementwise<const N: usize> {
     pub double: LoopFn<f64, N>,
 }
 
+/// The cost of functions that are computed element by element, by the standard library.
+const ONE_BY_ONE: u32 = 10_000;
+/// So many elements are computed sooner than another library's vectorised function begins.
+const FEW: usize = 32;
+
+impl<const N: usize> Elementwise<N> {
+    /// Whether this loop is the fastest way for so many elements.
+    #[inline]
+    pub fn suits(&self, size: usize) -> bool {
+        self.cost < ONE_BY_ONE || size <= FEW
+    }
+}
+
 /// An element type that picks its loop of an [`Elementwise`].
 pub trait Pick: Real {
     /// The loop for this type.
@@ -214,7 +227,7 @@ pub unsafe fn apply<T: Pick, const N: usize>(
 macro_rules! table {
     (
         $(#[$doc:meta])* $table:ident, $n:literal:
-        $($op:ident $name:literal $cost:literal [$($x:ident),*] |$s:ident, $t:ident| $value:expr;)*
+        $($op:ident $name:literal $cost:tt [$($x:ident),*] |$s:ident, $t:ident| $value:expr;)*
     ) => {
         $(
             #[derive(Clone, Copy, Default)]
@@ -266,12 +279,12 @@ table! {
     Tanh "tanh" 1000 [x] |s, T| T::tanh(s, x);
     Expit "expit" 1000 [x] |s, T| T::expit(s, x);
     Erf "erf" 1000 [x] |s, T| T::erf(s, x);
-    Tan "tan" 10000 [x] |s, T| s.map(x, T::std_tan);
-    Sinh "sinh" 10000 [x] |s, T| s.map(x, T::std_sinh);
-    Cosh "cosh" 10000 [x] |s, T| s.map(x, T::std_cosh);
-    Arctan "arctan" 10000 [x] |s, T| s.map(x, T::std_atan);
-    Arcsin "arcsin" 10000 [x] |s, T| s.map(x, T::std_asin);
-    Arccos "arccos" 10000 [x] |s, T| s.map(x, T::std_acos);
+    Tan "tan" ONE_BY_ONE [x] |s, T| s.map(x, T::std_tan);
+    Sinh "sinh" ONE_BY_ONE [x] |s, T| s.map(x, T::std_sinh);
+    Cosh "cosh" ONE_BY_ONE [x] |s, T| s.map(x, T::std_cosh);
+    Arctan "arctan" ONE_BY_ONE [x] |s, T| s.map(x, T::std_atan);
+    Arcsin "arcsin" ONE_BY_ONE [x] |s, T| s.map(x, T::std_asin);
+    Arccos "arccos" ONE_BY_ONE [x] |s, T| s.map(x, T::std_acos);
 }
 
 /// The operand itself: what lays an array out anew.
@@ -321,8 +334,8 @@ table! {
     TanVjp "tan.vjp" 50 [g, ans] |s, T| {
         s.zero_mul(g, s.fma(ans, ans, s.splat(T::ONE)))
     };
-    SinhVjp "sinh.vjp" 10000 [g, x] |s, T| s.zero_mul(g, s.map(x, T::std_cosh));
-    CoshVjp "cosh.vjp" 10000 [g, x] |s, T| s.zero_mul(g, s.map(x, T::std_sinh));
+    SinhVjp "sinh.vjp" ONE_BY_ONE [g, x] |s, T| s.zero_mul(g, s.map(x, T::std_cosh));
+    CoshVjp "cosh.vjp" ONE_BY_ONE [g, x] |s, T| s.zero_mul(g, s.map(x, T::std_sinh));
     ArctanVjp "arctan.vjp" 200 [g, x] |s, T| {
         s.zero_div(g, s.fma(x, x, s.splat(T::ONE)))
     };

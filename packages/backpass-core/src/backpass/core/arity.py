@@ -7,7 +7,6 @@ over all that the path needs.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Collection, Sequence
 from operator import itemgetter
 from typing import Any, overload
@@ -17,6 +16,7 @@ from backpass.core.cotangents import Parts
 from backpass.core.graph import FREED, Node, floor, pauses, recording
 from backpass.core.operators import operators
 from backpass.core.primitive import Primitive, Rule
+from backpass.core.signatures import parameters
 from backpass.core.tensor import Tensor, live
 from backpass.core.values import (
     ShapeOnly,
@@ -45,7 +45,8 @@ class Unary(Primitive):
     def __call__(self, x: Any, **kwargs: Any) -> Any:
         """Apply the primitive; the result is a Tensor."""
         if kwargs:
-            self.check_keywords(kwargs)
+            if not kwargs.keys() <= self.keywords:
+                self.check_keywords(kwargs)
             ans = self.op(x, **kwargs)
         else:
             ans = self.op(x)
@@ -55,11 +56,13 @@ class Unary(Primitive):
         """Return `op`: all that the hot path needs is bound to it."""
         kernels, find, run = self.kernels, self.find, self.run
         complain, record = self.complain, self.record
-        save = saver(self.vjps[0] if self.vjps else None)
-        plain = self.kind in ("elementwise", "bilinear", "custom")
-        same_shape = self.kind == "elementwise"
-        positions = self.vjps[0].positions if self.vjps and self.vjps[0] else None
-        keeps_ans, keeps_x = positions == (0,), positions == (1,)
+        rule = self.vjps[0] if self.vjps else None
+        save = saver(rule)
+        recordable = self.kind not in ("zero", "")
+        # Linear rules read no values: the operand's node tells its shape and dtype.
+        linear, same_shape = self.kind == "linear", self.kind == "elementwise"
+        keeps_ans = rule is not None and rule.positions == (0,)
+        keeps_x = rule is not None and rule.positions == (1,)
 
         def op(x: Any, **kwargs: Any) -> Any:
             """Apply the primitive: an array gives an array, a Tensor a Tensor."""
@@ -85,19 +88,24 @@ class Unary(Primitive):
             node = x.node
             if node is None:
                 return Tensor(ans)
+            dtype = ans.dtype
             if (
-                plain
+                recordable
                 and node.parents is not None
                 and node.serial > floor[0]
-                and not kwargs
                 and not pauses[0]
+                and dtype.kind in "fc"
             ):
                 # The short way of `record`.
-                saved = (
-                    (ans,) if keeps_ans else (value,) if keeps_x else save and save((ans, value))
-                )
+                saved: Any
+                if keeps_ans:
+                    saved = (ans,)
+                elif keeps_x:
+                    saved = (node if linear else value,)
+                else:
+                    saved = save and save((ans, node if linear else value))
                 shape = node.shape if same_shape else ans.shape
-                return Tensor(ans, Node(self, (node,), saved, None, shape, ans.dtype))
+                return Tensor(ans, Node(self, (node,), saved, kwargs or None, shape, dtype))
             return Tensor(ans, record(x, node, value, ans, kwargs))
 
         return op
@@ -129,21 +137,18 @@ class Unary(Primitive):
 
     def pullback(self, g: Any, node: Node, wanted: Collection[Node] | None) -> Sequence[Any]:
         """Carry the cotangent of the output to the input."""
-        pulls = self.pulls.get(type(g))
-        if pulls is not None and node.kwargs is None:
-            # The short way: arrays, and no keywords.
-            gx = pulls[0](g, *node.saved)  # type: ignore[misc]
-            if gx is not NotImplemented:
-                return (gx,)
         rule = self.vjps[0]
         if rule is None:
             return (None,)
         saved, kwargs = node.saved, node.kwargs
         if type(g) is Tensor:
             return (rule.run(g, wrap(node, rule.positions, saved), kwargs),)
-        pull = (pulls or self.pull_of(type(g)))[0]
-        gx = NotImplemented if pull is rule.call else pull(g, *saved, **(kwargs or {}))  # type: ignore[misc]
-        return (rule.run(g, saved, kwargs) if gx is NotImplemented else gx,)
+        pull = (self.pulls.get(type(g)) or self.pull_of(type(g)))[0]
+        if pull is not rule.call:
+            gx = pull(g, *saved, **kwargs) if kwargs else pull(g, *saved)  # type: ignore[misc]
+            if gx is not NotImplemented:
+                return (gx,)
+        return (rule.run(g, saved, kwargs) if kwargs else rule.call(g, *saved),)
 
     def pushforward(self, tangents: Sequence[Any], node: Node, on_tensors: bool) -> Any:
         """Carry the tangent of the input to the output."""
@@ -325,6 +330,10 @@ class Nary(Primitive):
 
     def build(self) -> Callable[..., Any]:
         """Return `op`."""
+        # Rules of other kinds may ask for a shape, which a Python float has not.
+        self._takes_weak = self.kind in ("elementwise", "linear")
+        #: What to keep, by which operands are tracked.
+        self._needed: dict[tuple[bool, ...], frozenset[int]] = {}
         return self.apply
 
     def rule_of(self, i: int) -> Rule | None:
@@ -335,25 +344,24 @@ class Nary(Primitive):
 
     def apply(self, *xs: Any, **kwargs: Any) -> Any:
         """Apply the primitive: arrays give arrays, a Tensor among them Tensors."""
-        if not any(map(_is_tensor, xs)):
-            return self.run(xs, kwargs)
         values: list[Any] = []
         nodes: list[Node | None] = []
-        tracked = False
+        tracked = wrapped = False
         for x in xs:
+            node = None
             if isinstance(x, Tensor):
+                wrapped = True
                 node = x.node
-                if node is not None and (node.parents is None or node.serial <= floor[0]):
-                    node = live(x)
                 if node is not None:
-                    tracked = True
-                nodes.append(node)
-                # Rules of other kinds may ask for a shape, which a Python float has not.
-                weak = self.kind in ("elementwise", "linear")
-                values.append(weak_value(x) if weak else x.value)
-            else:
-                values.append(x)
-                nodes.append(None)
+                    if node.parents is None or node.serial <= floor[0]:
+                        node = live(x)
+                    tracked = tracked or node is not None
+                weak = type(x) is not Tensor and self._takes_weak
+                x = weak_value(x) if weak else x.value
+            values.append(x)
+            nodes.append(node)
+        if not wrapped:
+            return self.run(values, kwargs)
         ans = self.run(values, kwargs)
         if not tracked or self.kind == "zero" or (pauses[0] and recording.paused):
             return wrap_outputs(ans, None)
@@ -371,25 +379,36 @@ class Nary(Primitive):
 
     def keep(self, ans: Any, values: Sequence[Any], nodes: Sequence[Node | None]) -> list[Any]:
         """Return output and operands as the rules need them: whole, as shape and dtype, or not."""
-        linear = self.kind == "linear"
+        if self.kind == "linear":
+            # A value that has a rule is not there; where it is tracked, its node tells its shape.
+            joint, vjps = self.joint is not None, self.vjps
+            kept = [
+                value
+                if not (joint or vjps[i])
+                else None
+                if nodes[i] is not None
+                else ShapeOnly(value)
+                for i, value in enumerate(values)
+            ]
+            return [None, *kept]
+        mask = tuple([node is not None for node in nodes])
+        needed = self._needed.get(mask)
+        if needed is None:
+            needed = self._needed[mask] = self._find_needed(mask)
+        return [x if p in needed else None for p, x in enumerate((ans, *values))]
+
+    def _find_needed(self, mask: Sequence[bool]) -> frozenset[int]:
+        """Return the positions of what the rules read if the operands in `mask` are tracked."""
         needed: set[int] = set()
-        for i, node in enumerate(nodes):
-            if node is not None:
+        for i, is_tracked in enumerate(mask):
+            if is_tracked:
                 rule = self.rule_of(i)
                 if rule is not None:
                     needed.update(rule.positions)
                     if self.variadic:
-                        needed.update(range(1, len(values) + 1))
-                if not linear:
-                    needed.update(self._jvp_positions(i, len(values)))
-        kept: list[Any] = [ans if 0 in needed else None]
-        for i, value in enumerate(values):
-            if linear and (self.joint is not None or self.vjps[i] is not None):
-                # Its value is not there; where it is tracked, its node tells shape and dtype.
-                kept.append(None if nodes[i] is not None else ShapeOnly(value))
-            else:
-                kept.append(value if linear or i + 1 in needed else None)
-        return kept
+                        needed.update(range(1, len(mask) + 1))
+                needed.update(self._jvp_positions(i, len(mask)))
+        return frozenset(needed)
 
     def _jvp_positions(self, i: int, count: int) -> Collection[int]:
         if callable(self.jvps):
@@ -425,7 +444,7 @@ class Nary(Primitive):
         else:
             on_tensors = type(g) is Tensor
         needs = tuple(
-            parent is not None and (wanted is None or parent in wanted) for parent in node.parents
+            [parent is not None and (wanted is None or parent in wanted) for parent in node.parents]
         )
         kwargs = node.kwargs
         if self.joint is not None:
@@ -473,10 +492,6 @@ class Nary(Primitive):
             part = rule.run(t, self.saved_for(rule, node, on_tensors), kwargs)
             total = part if total is None else operators.add(total, part)
         return total
-
-
-def _is_tensor(x: Any) -> bool:
-    return isinstance(x, Tensor)
 
 
 class _Pick:
@@ -579,13 +594,17 @@ def primitive(
     """
     if function is None:
         return lambda f: primitive(f, name=name, outputs=outputs)
-    parameters = list(inspect.signature(function).parameters.values())[1:]
-    operands = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-    keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+    found = parameters(function)
+    if not found.positional:
+        raise TypeError(
+            f"primitive {function.__name__}: its first parameter is the array library, the others "
+            f"are the operands: def {function.__name__}(xp, x)"
+        )
+    operands = found.positional[1:]
     kind: type[Primitive] = Nary
-    if outputs == 1 and len(operands) + len(keywords) == len(parameters):
+    if outputs == 1 and not found.rest and not found.open:
         if len(operands) == 1:
             kind = Unary
-        elif len(operands) == 2 and not keywords:
+        elif len(operands) == 2 and not found.keywords:
             kind = Binary
-    return kind(name or function.__name__, function, parameters=[p.name for p in operands] or None)
+    return kind(name or function.__name__, function, parameters=operands or None)

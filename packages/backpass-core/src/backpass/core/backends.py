@@ -10,7 +10,6 @@ type turns up.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy
 
+from backpass.core import host
 from backpass.core.tensor import OWNING
 
 __version__ = "0.1.0"
@@ -102,25 +102,13 @@ def _cpu_kernels() -> Mapping[str, Kernel]:
     return {}
 
 
-def _spread(x: Any, *, shape: tuple[int, ...]) -> Any:
-    """Broadcast a scalar without NumPy's general machinery, which costs more than the rest."""
-    if type(x) not in (numpy.float64, numpy.float32):
-        return NotImplemented
-    return numpy.ndarray(shape, x.dtype, x, 0, (0,) * len(shape))
+def _numpy_backend() -> Backend:
+    compiled = _cpu_kernels()
+    kernels = {**host.kernels(compiled), **compiled}
+    return Backend("NumPy", (numpy.ndarray, numpy.generic), numpy, kernels=kernels)
 
 
-def _reshape(x: Any, *, shape: tuple[int, ...]) -> Any:
-    """Reshape by the array's own method, the shortest way there is."""
-    made = x.reshape(shape) if isinstance(x, numpy.ndarray) else numpy.reshape(x, shape)
-    return made if made.ndim else made[()]
-
-
-NUMPY = Backend(
-    "NumPy",
-    (numpy.ndarray, numpy.generic),
-    numpy,
-    kernels={"broadcast_to": _spread, "reshape": _reshape, **_cpu_kernels()},
-)
+NUMPY = _numpy_backend()
 
 _loaded: list[Backend] = [NUMPY]
 _waiting: list[Any] | None = None
@@ -140,6 +128,8 @@ def load_plugins() -> None:
     """Load the plugins that are installed and not loaded yet; a broken one is reported."""
     global _waiting
     if _waiting is None:
+        import importlib.metadata  # slow, and rarely needed
+
         _waiting = list(importlib.metadata.entry_points(group=GROUP))
     while _waiting:
         entry = _waiting.pop()

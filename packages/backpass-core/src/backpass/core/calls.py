@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy
@@ -44,6 +44,14 @@ class Argument:
         self.position = position
         self.fresh: list[Tensor | None]
         self.nodes: list[Node | None]
+        kind: type = type(argument)
+        if kind is numpy.ndarray and argument.dtype.kind in "fc":
+            # The usual case, written out.
+            node = Node(None, (), None, None, argument.shape, argument.dtype)
+            call.targets.add(node)
+            self.leaves, self.structure = [argument], None
+            self.fresh, self.nodes = [Tensor(argument, node)], [node]
+            return
         if is_leaf(argument):
             self.leaves, self.structure = [argument], None
             self.fresh = [self._fresh(argument, call)]
@@ -118,6 +126,11 @@ class Argument:
     def shaped(self, values: Sequence[Any]) -> Any:
         """Return values of the leaves in the argument's structure."""
         return values[0] if self.structure is None else tree.unflatten(self.structure, list(values))
+
+
+#: What a fresh leaf saves once its function has run and its graph is kept: what a later walk over
+#: that graph hangs on the leaf is a constant to everybody else.
+CLOSED = Node(None, (), None, None, None, None)
 
 
 class _Through:
@@ -200,15 +213,19 @@ class Call:
         """The function's name, for messages."""
         return name_of(self.fun)
 
-    def is_outer(self, strangers: Iterable[Node]) -> bool:
+    def is_outer(self, strangers: Collection[Node]) -> bool:
         """Tell whether the result depends on something tracked outside of this call.
 
         `strangers` are the border nodes that are no targets: older nodes; permanent leaves, which
         are constants unless an enclosing call may want them; and leaves that a transformation
         inside this call has left behind, which are constants.
         """
+        if not strangers:
+            return self.linked
         return self.linked or any(
-            node.serial <= self.start if node.tensor is None else self.depth > 1
+            node.serial <= self.start and node.saved is not CLOSED
+            if node.tensor is None
+            else self.depth > 1
             for node in strangers
         )
 
@@ -307,6 +324,9 @@ class Recorded:
         self.call = call
         self.outputs, self.structure = tree.flatten(call.out)
         nodes = [node for t in self.outputs if isinstance(t, Tensor) and (node := live(t))]
+        for node in call.targets:
+            if not node.parents:
+                node.saved = CLOSED
         # One root above all outputs, so that one walk serves them all.
         self.root = Node(_JOINT, tuple(nodes), None, None, None, None)
         self.subgraph = Subgraph(self.root, call.start)
@@ -421,8 +441,9 @@ def as_cotangent(g: Any, like: Any, outer: bool) -> Any:
         )
     if not outer:
         g = value
-    elif not isinstance(g, Tensor):
-        g = Tensor(g)
+    elif type(g) is not Tensor:
+        # The rules run on Tensors for Tensors only, not for the weak ones.
+        g = Tensor(value, live(g) if isinstance(g, Tensor) else None)
     return fit_cotangent(g, like)
 
 

@@ -52,12 +52,18 @@ class Operators:
     astype: Operation
     #: Array methods that are functions of `ops`: `t.sum(axis=0)` is `methods["sum"](t, axis=0)`.
     methods: dict[str, Operation]
+    #: What an array has and a Tensor has not: what to use instead.
+    hints: dict[str, str]
     #: What stands in for a NumPy ufunc or function that is called on a Tensor.
     ufuncs: dict[Any, Operation]
     functions: dict[Any, Operation]
     #: Look both up, and those that are imported only when they are met; `None`: there is none.
     find_ufunc: Operation
     find_function: Operation
+    #: What is left of NumPy's calls on a Tensor, and the words for a gradient that would be lost.
+    apply_ufunc: Operation
+    apply_function: Operation
+    explain_loss: Operation
 
 
 operators = Operators()

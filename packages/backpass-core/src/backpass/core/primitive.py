@@ -28,6 +28,7 @@ from backpass.core.backends import (
 )
 from backpass.core.graph import Node
 from backpass.core.operators import operators
+from backpass.core.signatures import parameters
 from backpass.core.tensor import Tensor
 from backpass.core.values import as_tensors, describe
 
@@ -68,7 +69,7 @@ class Rule:
         """Apply the rule with those of the keywords that it takes."""
         if not kwargs:
             return self.call(g, *saved)
-        if self.keywords is not None:
+        if self.keywords is not None and not kwargs.keys() <= self.keywords:
             kwargs = {name: kwargs[name] for name in self.keywords if name in kwargs}
         return self.call(g, *saved, **kwargs)
 
@@ -133,18 +134,10 @@ class Primitive:
 
     def _read_parameters(self, function: Callable[..., Any]) -> list[str]:
         """Return the names of the operands; note the keywords."""
-        found = []
-        keywords = set()
-        for p in list(inspect.signature(function).parameters.values())[1:]:
-            if p.kind is p.VAR_POSITIONAL:
-                self.variadic = True
-                found.append(p.name)
-            elif p.kind is p.KEYWORD_ONLY:
-                keywords.add(p.name)
-            elif p.kind is not p.VAR_KEYWORD:
-                found.append(p.name)
-        self.keywords = frozenset(keywords)
-        return found
+        found = parameters(function)
+        self.variadic = bool(found.rest)
+        self.keywords = frozenset(found.keywords)
+        return [*found.positional[1:], *([found.rest] if found.rest else [])]
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}({', '.join(self.parameters)})>"
@@ -158,7 +151,7 @@ class Primitive:
 
     def __call__(self, *xs: Any, **kwargs: Any) -> Any:
         """Apply the primitive; the result is a Tensor, or a tuple of Tensors."""
-        if kwargs:
+        if not kwargs.keys() <= self.keywords:
             self.check_keywords(kwargs)
         ans = self.op(*xs, **kwargs)
         return ans if type(ans) is Tensor else as_tensors(ans)
@@ -181,8 +174,7 @@ class Primitive:
         """Return what computes this primitive where no kernel does."""
         if self.function is None:
             return backend.function(self.name, self.module)
-        compute = functools.partial(self.function, backend.library)
-        return compute if self.several else functools.partial(self._one, compute)
+        return functools.partial(self.function, backend.library)
 
     def _one(self, compute: Callable[..., Any], *xs: Any, **kwargs: Any) -> Any:
         """Compute a function that must have one output."""
@@ -213,7 +205,9 @@ class Primitive:
             if (decides or fast or not self.function) and (backend_of_type(type(value)) is backend):
                 self.kernels[type(value)] = kernel
             break
-        return kernel
+        if fast or self.several or self.function is None:
+            return kernel
+        return functools.partial(self._one, kernel)  # what it returns is checked this once
 
     def on_sequences(self, *xs: Any, **kwargs: Any) -> Any:
         """Apply the primitive where an operand is a list: of numbers, or of Tensors."""

@@ -11,7 +11,6 @@ themselves never un-broadcast and never cast.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -19,6 +18,7 @@ import numpy
 
 from backpass.core.operators import operators
 from backpass.core.primitive import Primitive, Rule
+from backpass.core.signatures import parameters
 from backpass.core.symbols import SYMBOLIC, Expression
 
 
@@ -245,7 +245,7 @@ def expression(f: Primitive) -> tuple[Expression | None, ...]:
         if d is None:
             made.append(None)
             continue
-        names = [p.name for p in inspect.signature(d).parameters.values()]
+        names = parameters(d).positional
         result = d(*(Expression(name) for name in names))
         made.append(result if isinstance(result, Expression) else Expression(repr(result)))
     return tuple(made)
@@ -261,27 +261,22 @@ def read_names(
     TypeError
         If a parameter's name means nothing.
     """
-    positions: list[int] = []
-    keywords: set[str] | None = set()
-    for i, p in enumerate(inspect.signature(rule).parameters.values()):
-        if p.kind is p.VAR_KEYWORD:
-            keywords = None
-        elif p.kind is p.KEYWORD_ONLY:
-            if keywords is not None:
-                keywords.add(p.name)
-        elif i == 0 and skip:
-            if p.name not in (skip, "ts"):
-                raise TypeError(f"a rule of {f.name}: the first parameter must be {skip!r}")
-        elif p.name == "ans":
+    found = parameters(rule)
+    names = [*found.positional, *([found.rest] if found.rest else [])]
+    if skip and (not names or names[0] not in (skip, "ts")):
+        raise TypeError(f"a rule of {f.name}: the first parameter must be {skip!r}")
+    positions = []
+    for name in names[1:] if skip else names:
+        if name == "ans":
             positions.append(0)
-        elif p.name in f.parameters:
-            positions.append(f.parameters.index(p.name) + 1)
+        elif name in f.parameters:
+            positions.append(f.parameters.index(name) + 1)
         else:
             raise TypeError(
-                f"a rule of {f.name} has the parameter {p.name!r}: "
+                f"a rule of {f.name} has the parameter {name!r}: "
                 f"use {', '.join(filter(None, (skip, 'ans', *f.parameters)))}"
             )
-    return tuple(positions), None if keywords is None else frozenset(keywords)
+    return tuple(positions), None if found.open else frozenset(found.keywords)
 
 
 def _rule(f: Primitive, rule: Derivative, skip: str, i: int = 0) -> Rule | None:

@@ -212,6 +212,11 @@ class Tensor:
     # ----- what it holds -----------------------------------------------------------------------
 
     @property
+    def _value(self) -> Any:
+        """What the Tensor holds, under the name that HIPS autograd's programs print it by."""
+        return self.value
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """The lengths of the axes."""
         return self.value.shape  # type: ignore[no-any-return]
@@ -294,7 +299,10 @@ class Tensor:
                 )
             if name == "__cuda_array_interface__":
                 return self.value.__cuda_array_interface__
-            raise AttributeError(f"Tensor has no attribute {name!r}")
+            hint = getattr(operators, "hints", {}).get(name)
+            raise AttributeError(
+                f"Tensor has no attribute {name!r}" + (f": {hint}" if hint else "")
+            )
         return types.MethodType(method, self)
 
     def __dir__(self) -> list[str]:
@@ -367,8 +375,10 @@ class Tensor:
         return self._plain("tolist()").tolist()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        value = self._plain("numpy.asarray()")
-        return numpy.array(value, dtype=dtype, copy=copy)
+        if self.tracked and is_inexact(self.value):
+            loss = _LOSS.format(what="numpy.asarray()")
+            raise TypeError(f"{loss}; {operators.explain_loss()}")
+        return numpy.array(self.value, dtype=dtype, copy=copy)
 
     def __dlpack__(self, **kwargs: Any) -> Any:
         if self.tracked and is_inexact(self.value):
@@ -545,26 +555,22 @@ class Tensor:
     # ----- NumPy's protocols ---------------------------------------------------------------------
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        primitive = operators.find_ufunc(ufunc)
-        if primitive is None or method != "__call__":
-            name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
-            raise TypeError(
-                f"backpass cannot differentiate {name}: apply it to .value or "
-                "stop_gradient(t).value if no gradient is wanted"
-            )
-        refused = [k for k, v in kwargs.items() if v is not None]
-        if refused:
-            raise TypeError(f"{ufunc.__name__}: {refused[0]}= is not supported on a Tensor")
-        # NumPy hands over its scalars as arrays of shape (), which do not go with other devices.
-        return primitive(*(x[()] if type(x) is numpy.ndarray and not x.ndim else x for x in inputs))
+        if method == "__call__" and not kwargs:
+            function = operators.ufuncs.get(ufunc)
+            if function is not None:
+                if len(inputs) == 1:
+                    return function(inputs[0])
+                for x in inputs:
+                    if type(x) is numpy.ndarray and not x.ndim:
+                        break  # one of NumPy's scalars, in disguise
+                else:
+                    return function(*inputs)
+        return operators.apply_ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        function = operators.find_function(func)
+        function = operators.functions.get(func) or operators.find_function(func)
         if function is None:
-            raise TypeError(
-                f"backpass has no rule for {func.__module__}.{func.__name__}: apply it to .value "
-                "if no gradient is wanted, or declare a rule with backpass.core.extend"
-            )
+            return operators.apply_function(func, self, args, kwargs)
         return function(*args, **kwargs)
 
 

@@ -156,7 +156,7 @@ def _gradient(
     if root is not None:
         subgraph = Subgraph(root, call.start)
         strangers = subgraph.strangers(call.targets)
-        if gathers and call.depth == 1:
+        if strangers and gathers and call.depth == 1:
             leaves = [node for node in strangers if node.tensor is not None]
         outer = call.linked = call.is_outer(strangers)
         wanted = (
@@ -165,7 +165,7 @@ def _gradient(
         seed = one_like(out.value)
         cotangents[root] = Tensor(seed) if outer else seed
         backward(subgraph, cotangents, wanted=wanted, free=not outer)
-    if call.depth == 1 and not leaves and call.targets.isdisjoint(cotangents):
+    if not leaves and call.depth == 1 and call.targets.isdisjoint(cotangents):
         warnings.warn(
             f"the output of {call.name} does not depend on what is differentiated: "
             "the gradient is 0",
@@ -229,8 +229,8 @@ def _check_output(call: Call, out: Any, holomorphic: bool) -> None:
     is_complex = getattr(getattr(value, "dtype", None), "kind", "") == "c"
     if is_complex and not holomorphic:
         raise TypeError(
-            f"{call.name} returned a complex number: use holomorphic=True, or return its real(), "
-            "imag() or abs()"
+            f"{call.name} returned a complex number: use holomorphic=True (holomorphic_grad in "
+            "backpass.autograd), or return its real(), imag() or abs()"
         )
     if holomorphic and not is_complex and isinstance(out, Tensor):
         raise TypeError(f"holomorphic=True, but {call.name} returned a real number ({value.dtype})")

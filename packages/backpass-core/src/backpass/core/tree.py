@@ -9,8 +9,6 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import optree
-
 #: The optree namespace in which classes are registered as trees.
 NAMESPACE = "backpass"
 
@@ -26,6 +24,9 @@ def flatten(tree: Any) -> tuple[list[Any], Any]:
     >>> unflatten(structure, leaves)
     {'w': [1.0, 2.0], 'b': None}
     """
+    # Here and below: importing it takes longer than importing all of Backpass.
+    import optree
+
     leaves, structure = optree.tree_flatten(tree, none_is_leaf=True, namespace=NAMESPACE)
     for leaf in leaves:
         if type(leaf) not in _no_trees and _register(type(leaf)):
@@ -54,12 +55,16 @@ def _register(kind: type) -> bool:
             object.__setattr__(made, name, value)
         return made
 
+    import optree
+
     optree.register_pytree_node(kind, children, rebuild, namespace=NAMESPACE)  # type: ignore[arg-type]
     return True
 
 
 def unflatten(structure: Any, leaves: list[Any]) -> Any:
     """Return a tree of that structure with those leaves."""
+    import optree
+
     return optree.tree_unflatten(structure, leaves)
 
 
