@@ -6,6 +6,7 @@ module, with the formula of each gradient where its rule is one.
 
 import importlib
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from backpass.core.primitive import Primitive
@@ -34,9 +35,21 @@ def table(name: str) -> str:
     | function | what it computes | gradient |
     """
     module = importlib.import_module(name)
-    rows = [row(public, getattr(module, public)) for public in module.__all__]
+    rows = [row(public, found) for name in module.__all__ for public, found in named(module, name)]
     head = ["| function | what it computes | gradient |", "|---|---|---|"]
     return "\n".join([*head, *filter(None, rows)])
+
+
+def named(module: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Yield a public name with what it stands for; the methods of a distribution one by one."""
+    found = getattr(module, name)
+    package = type(found).__module__
+    if callable(found) or not package.startswith("backpass.core.ops.stats"):
+        yield name, found
+        return
+    for method in dir(found):
+        if not method.startswith("_"):
+            yield f"{name}.{method}", getattr(found, method)
 
 
 def row(public: str, found: Any) -> str:

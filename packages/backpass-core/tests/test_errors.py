@@ -168,9 +168,9 @@ def test_keywords_that_mean_nothing_are_refused():
         lambda: np.sum(X, axes=0),
         lambda: np.exp(X, dtype="float32", nonsense=1),
         lambda: np.clip(X, lower=0),
-        lambda: np.reshape(X, (3, 1), order="F"),
-        lambda: sp.logsumexp(X, b=X),
-        lambda: np.concatenate([X, X], casting="no"),
+        lambda: np.array(X, like=X),
+        lambda: sp.logsumexp(X, weights=X),
+        lambda: np.concatenate([X, X], dtype="float32", casting="no"),
     ):
         with pytest.raises(TypeError):
             f()

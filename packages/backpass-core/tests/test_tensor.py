@@ -283,8 +283,8 @@ def test_an_unknown_attribute_is_named():
 
 
 def test_a_method_of_an_array_without_counterpart_is_an_attribute_error():
-    with pytest.raises(AttributeError):
-        np.array(X).tobytes()
+    with pytest.raises(AttributeError, match=r"use t\.astype"):
+        np.array(X).view("int64")
 
 
 # ----- NumPy's protocols --------------------------------------------------------------------------
@@ -336,8 +336,8 @@ def test_a_ufunc_without_rule_and_a_method_of_one_say_so():
     t = np.array(X)
     with pytest.raises(TypeError, match="cannot differentiate nextafter"):
         numpy.nextafter(t, 1.0)
-    with pytest.raises(TypeError, match=r"add\.reduce"):
-        numpy.add.reduce(t)
+    with pytest.raises(TypeError, match=r"add\.reduceat"):
+        numpy.add.reduceat(t, [0, 1])
     with pytest.raises(TypeError, match=r"out= is not supported"):
         numpy.add(t, 1.0, out=numpy.empty(3))
     with pytest.raises(TypeError):
@@ -347,8 +347,6 @@ def test_a_ufunc_without_rule_and_a_method_of_one_say_so():
 def test_a_numpy_function_without_rule_says_so():
     with pytest.raises(TypeError, match=r"no rule for numpy\.busday_count"):
         numpy.busday_count(np.array(X), np.array(X))
-    with pytest.raises(TypeError, match=r"no rule for numpy\.linalg\.cond"):
-        numpy.linalg.cond(np.array(X))
 
 
 def test_in_place_operators_of_arrays_refuse_a_tensor():

@@ -33,6 +33,8 @@ OPTIONS = [
     "error",
     "-W",
     "ignore:backpass-cpu:RuntimeWarning",
+    "-W",
+    "ignore:cupyx.jit:FutureWarning",  # CuPy's own, when cupyx.scipy.signal is imported
     "-ra",
     "-q",
     "--tb=short",

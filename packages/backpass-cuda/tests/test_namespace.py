@@ -10,13 +10,18 @@ from backpass.core.ops.creation import Creation
 
 OWN = {"CupyBackend", "DeviceUnavailable"}
 #: What CuPy does not have.
-MISSING = {"errstate"}
+MISSING = frozenset(
+    "False_ ScalarType True_ clongdouble errstate geterr geterrcall longdouble seterr "
+    "seterrcall".split()
+)
+#: What is a module of this package's own.
+TAKEN = {"exceptions"}
 #: What CuPy does not have, and the primitives make.
-BEYOND = {"unstack"}
+BEYOND = {"block", "unstack"}
 
 
 def test_the_names_are_those_of_numpy():
-    assert set(cp.__all__) - OWN == set(np.__all__) - MISSING
+    assert set(cp.__all__) - OWN == set(np.__all__) - MISSING - TAKEN
     assert len(cp.__all__) == len(set(cp.__all__))
 
 
@@ -42,6 +47,16 @@ def test_the_functions_are_the_same(name):
 @pytest.mark.parametrize("name", [name for name in vars(Creation) if not name.startswith("_")])
 def test_what_makes_arrays_is_of_the_own_library(name):
     assert getattr(cp, name).__self__ is not getattr(np, name).__self__
+
+
+@pytest.mark.parametrize("name", ["fft", "linalg"])
+def test_the_submodules_are_the_own_ones(name):
+    assert getattr(cp, name).__name__ == f"backpass.cupy.{name}"
+
+
+def test_a_name_that_is_left_out_says_what_to_use():
+    with pytest.raises(AttributeError, match=r"backpass.cupy has no 'save': .*t.value"):
+        cp.save  # noqa: B018 - looking it up raises
 
 
 def test_dtypes_and_constants_are_numpys():

@@ -18,6 +18,7 @@ SUITES = {
     "gradients": [
         ROOT / "tests/gradients/test_values.py",
         ROOT / "tests/gradients/test_derivatives.py",
+        ROOT / "tests/gradients/test_corners.py",
     ],
 }
 

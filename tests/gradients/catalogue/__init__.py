@@ -2,17 +2,50 @@
 
 from ..cases import Case
 from . import (
+    assembling,
     choosing,
+    cleaning,
     creation,
+    differences,
     elementwise,
+    fft,
+    incomplete,
     indexing,
+    integrate,
+    linalg,
     linear,
+    padding,
     reductions,
+    scipy_linalg,
     shaping,
+    signal,
+    sorting,
     special,
+    stats,
 )
 
-FAMILIES = (elementwise, choosing, reductions, shaping, indexing, linear, creation, special)
+FAMILIES = (
+    elementwise,
+    choosing,
+    reductions,
+    shaping,
+    indexing,
+    linear,
+    creation,
+    sorting,
+    differences,
+    padding,
+    cleaning,
+    assembling,
+    special,
+    fft,
+    signal,
+    integrate,
+    linalg,
+    scipy_linalg,
+    incomplete,
+    stats,
+)
 CASES: list[Case] = [case for family in FAMILIES for case in family.CASES]
 #: Names of the other modules whose results are never tracked, by the module.
 NO_GRADIENT: dict[str, frozenset[str]] = {}
@@ -24,27 +57,43 @@ for _family in FAMILIES:
 WITHOUT_GRADIENT: dict[str, frozenset[str]] = {
     "its derivative is 0, or its result is no number": frozenset(
         """
-        all any argmax argmin argsort around bitwise_and bitwise_invert bitwise_left_shift
-        bitwise_not bitwise_or bitwise_right_shift bitwise_xor ceil count_nonzero equal floor
-        floor_divide greater greater_equal invert isfinite isinf isnan left_shift less less_equal
-        logical_and logical_not logical_or logical_xor not_equal right_shift rint round sign
-        signbit trunc
+        all any argmax argmin argpartition argsort around bitwise_and bitwise_count bitwise_invert
+        bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor ceil count_nonzero
+        digitize equal fix floor floor_divide gcd greater greater_equal invert iscomplex isfinite
+        isin isinf isnan isneginf isposinf isreal lcm left_shift less less_equal lexsort logical_and
+        logical_not logical_or logical_xor nanargmax nanargmin not_equal packbits right_shift rint
+        round searchsorted sign signbit trunc unpackbits
         """.split()
     ),
     "a question about an array": frozenset(
         """
-        allclose argwhere array_equal array_equiv flatnonzero isclose iscomplexobj isrealobj
-        isscalar issubdtype ndim nonzero promote_types result_type shape size
+        allclose argwhere array_equal array_equiv base_repr binary_repr broadcast_shapes can_cast
+        common_type diag_indices_from flatnonzero isclose iscomplexobj isdtype isfortran isrealobj
+        isscalar issubdtype ix_ may_share_memory min_scalar_type ndim nonzero promote_types
+        ravel_multi_index result_type shape shares_memory size tril_indices_from triu_indices_from
+        unravel_index
         """.split()
     ),
     "made of numbers that carry no gradient": frozenset(
-        "arange empty empty_like eye identity ones ones_like tri zeros zeros_like".split()
+        """
+        arange diag_indices empty empty_like eye identity indices ones ones_like tri tril_indices
+        triu_indices zeros zeros_like
+        """.split()
     ),
+    "a setting of NumPy's": frozenset(
+        """
+        get_printoptions geterr geterrcall printoptions set_printoptions seterr seterrcall
+        """.split()
+    ),
+    "something to index, or an index": frozenset("index_exp mgrid ogrid s_".split()),
     "a type, a constant, a module": frozenset(
         """
-        bool bool_ complex128 complex64 complexfloating dtype e errstate euler_gamma finfo float16
-        float32 float64 floating iinfo inexact inf int16 int32 int64 int8 integer intp nan ndarray
-        newaxis number pi random uint16 uint32 uint64 uint8 unsignedinteger
+        False_ ScalarType True_ bool bool_ byte cdouble clongdouble complex128 complex64
+        complexfloating csingle double dtype e errstate euler_gamma exceptions fft finfo float16
+        float32 float64 floating generic half iinfo inexact inf int16 int32 int64 int8 int_ intc
+        integer intp linalg long longdouble longlong nan ndarray ndindex newaxis number pi random
+        short signedinteger single ubyte uint uint16 uint32 uint64 uint8 uintc uintp ulong ulonglong
+        unsignedinteger ushort
         """.split()
     ),
 }

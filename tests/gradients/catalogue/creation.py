@@ -5,6 +5,37 @@ from ..cases import Argument, Case, case
 _START, _STOP = Argument((), -1, 1), Argument((), 2, 3)
 
 CASES: list[Case] = [
+    case("array", lambda np, x: np.array(x, order="F"), (2, 3), label="order", without="autograd"),
+    case(
+        "ascontiguousarray",
+        lambda np, x: np.ascontiguousarray(np.transpose(x)),
+        (2, 3),
+        without="autograd jax",
+    ),
+    case("ascontiguousarray", lambda np, x: np.ascontiguousarray(x), (), label="0d"),
+    case("asfortranarray", lambda np, x: np.asfortranarray(x) * 2, (2, 3), without="autograd jax"),
+    case(
+        "asarray",
+        lambda np, x: np.asarray(x, order="F", copy=True),
+        (2, 3),
+        label="copy",
+        without="autograd cupy jax",
+    ),
+    case(
+        "full_like",
+        lambda np, x: np.full_like(np.zeros(2), x, shape=(2, 2)),
+        (),
+        label="shape",
+        without="autograd cupy",
+    ),
+    case(
+        "meshgrid",
+        lambda np, x, y: np.meshgrid(x, y, copy=False),
+        (2,),
+        (3,),
+        label="views",
+        without="autograd jax cupy",
+    ),
     case("array", lambda np, x: np.array(x), (2, 3), complex=True),
     case("array", lambda np, x: np.array([x[0], x[1] * x[0]]), (2,), label="of_elements"),
     case(

@@ -110,7 +110,66 @@ def _pairs(name: str, table: Any, without: str = "") -> list[Case]:
     ]
 
 
+#: Label: the shapes of both operands, and the keywords.
+CROSS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, int]]] = {
+    "": ((3,), (3,), {}),
+    "rows": ((2, 3), (2, 3), {}),
+    "broadcast": ((3,), (2, 1, 3), {}),
+    "axis": ((3, 2), (3, 2), {"axis": 0}),
+    "axes": ((3, 2), (2, 3), {"axisa": 0, "axisb": 1, "axisc": 0}),
+}
+
 CASES: list[Case] = [
+    *(
+        case(
+            "cross",
+            lambda np, x, y, keywords=keywords: np.cross(x, y, **keywords),
+            first,
+            second,
+            label=label,
+            complex=True,
+        )
+        for label, (first, second, keywords) in CROSS.items()
+    ),
+    *(
+        case(
+            "einsum",
+            lambda np, *xs, path=path: np.einsum("ij,jk,kl->il", *xs, optimize=path),
+            (2, 3),
+            (3, 2),
+            (2, 2),
+            label=f"path_{label}",
+            without="autograd cupy jax" if isinstance(path, list) else "autograd",
+        )
+        for label, path in {
+            "greedy": "greedy",
+            "optimal": "optimal",
+            "list": ["einsum_path", (0, 1), (0, 1)],
+        }.items()
+    ),
+    case(
+        "einsum",
+        lambda np, x, y: np.einsum("...ij,...j->...i", x, y),
+        (2, 1, 2, 3),
+        (4, 3),
+        label="dots_broadcast",
+    ),
+    case(
+        "einsum",
+        lambda np, x, y: np.einsum("i...,i...->...", x, y, optimize=True),
+        (3, 2),
+        (3, 2),
+        label="dots_optimized",
+        complex=True,
+    ),
+    case(
+        "einsum",
+        lambda np, x, y: np.einsum("ii,i", x, y, dtype=np.complex128),
+        (3, 3),
+        (3,),
+        label="dtype",
+        without="autograd cupy jax",
+    ),
     *_pairs("matmul", MATMUL),
     case("matmul", lambda np, x, y: x @ y, (2, 3), (3, 2), label="operator", complex=True),
     case("matmul", lambda np, x: x @ x.T, (2, 3), label="itself", complex=True),

@@ -128,6 +128,26 @@ CASES: list[Case] = [
         for name, initial in (("max", -9.0), ("min", 9.0))
         for axis in (None, 0)
     ),
+    # ----- a mean that is known -----
+    *(
+        case(
+            name,
+            lambda np, x, m, name=name: getattr(np, name)(x, axis=1, mean=m, ddof=1),
+            _X,
+            Argument((2, 1)),
+            label="mean",
+            complex=True,
+            without="autograd jax cupy",
+        )
+        for name in ("var", "std")
+    ),
+    case(
+        "var",
+        lambda np, x: np.var(x, mean=np.array(0.3), where=np.array(_MASK), keepdims=True),
+        _X,
+        label="mean_where",
+        without="autograd jax cupy",
+    ),
     # ----- initial=, tracked or not -----
     case("sum", calling("sum", initial=0.7), _X, label="initial", without="autograd"),
     case(

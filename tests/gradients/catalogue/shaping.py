@@ -32,6 +32,14 @@ CASES: list[Case] = [
     *_one("reshape", (), ("0d", ((1, 1),), {})),
     *_one("ravel", (2, 3), ("", (), {})),
     *_one("ravel", (), ("0d", (), {})),
+    *_one("ravel", (2, 3), ("columns_first", ("F",), {})),
+    *_one(
+        "reshape",
+        (2, 3, 2),
+        ("columns_first", ((4, -1),), {"order": "F"}),
+        ("columns_first_flat", (-1,), {"order": "F"}),
+        without="cupy",
+    ),
     *_one("expand_dims", (2, 3), ("", (0,), {}), ("-1", (-1,), {}), ("1", (), {"axis": 1})),
     *_one("expand_dims", (2, 3), ("axes", ((0, -1),), {})),
     *_one("expand_dims", (), ("0d", (0,), {})),
@@ -137,6 +145,13 @@ CASES: list[Case] = [
         ("0", (0,), {}),
     ),
     *_one("tile", (), ("0d", ((2, 2),), {})),
+    *_one(
+        "repeat",
+        (2, 3),
+        ("counts_axis_0", ([3, 0],), {"axis": 0}),
+        ("each", ([1, 2] * 3,), {}),
+        without="jax",
+    ),
     *_one("repeat", (), ("0d", (2,), {}), ("0d_axis", (2, -1), {})),
     # ----- diagonals and triangles -----
     *_one("diagonal", (3, 3), ("", (), {}), ("1", (1,), {}), ("-1", (-1,), {}), ("far", (5,), {})),
@@ -147,13 +162,15 @@ CASES: list[Case] = [
         ("axes_offset", (1, 0, 1), {}),
         ("axes_negative", (-1, 1, -1), {}),
     ),
+    *_one("diagonal", (2, 3, 4), ("offset_3d", (-1, 2, 1), {}), ("offset_2", (2, 1, 2), {})),
     *_one("diag", (2, 3), ("", (), {}), ("1", (1,), {}), ("-1", (-1,), {})),
     *_one(
         "diag", (3,), ("of_vector", (), {}), ("of_vector_1", (1,), {}), ("of_vector_-2", (-2,), {})
     ),
     *_one("diag", (0,), ("of_nothing", (), {}), ("of_nothing_1", (1,), {})),
     *_one("trace", (3, 3), ("", (), {}), ("1", (1,), {}), ("-1", (-1,), {})),
-    *_one("trace", (2, 3, 2), ("axes", (0, 0, 2), {})),
+    *_one("trace", (2, 3, 2), ("axes", (0, 0, 2), {}), ("offset_axes", (-1, 1, 0), {})),
+    case("trace", lambda np, x: np.trace(x) ** 2, (2, 2, 3), label="squared", complex=True),
     case(
         "trace",
         lambda np, x: np.trace(x, dtype=np.complex128),
@@ -163,6 +180,8 @@ CASES: list[Case] = [
     ),
     *_one("tril", (3, 3), ("", (), {}), ("1", (1,), {}), ("-1", (-1,), {})),
     *_one("tril", (2, 2, 3), ("3d", (), {})),
+    *_one("tril", (3,), ("1d", (), {}), without="autograd jax"),
+    *_one("triu", (3,), ("1d", (1,), {}), without="autograd jax"),
     *_one("triu", (3, 3), ("", (), {}), ("1", (1,), {}), ("-1", (-1,), {})),
     *_one("triu", (2, 3, 2), ("3d", (), {})),
     # ----- joining -----
@@ -191,6 +210,13 @@ CASES: list[Case] = [
         (2,),
         label="of_real_and_complex",
         complex=True,
+    ),
+    case(
+        "concatenate",
+        lambda np, x: np.concatenate([x, x], dtype=np.float64, casting="safe"),
+        (2,),
+        label="casting",
+        without="autograd jax cupy",
     ),
     case("stack", joining("stack"), (2, 3), (2, 3), complex=True),
     case("stack", joining("stack", axis=-1), (2, 3), (2, 3), label="axis"),
@@ -232,7 +258,7 @@ CASES: list[Case] = [
         "unstack", (2, 3), ("", (), {}), ("axis", (), {"axis": 1}), ("negative", (), {"axis": -1})
     ),
     # ----- copies -----
-    *_one("copy", (2, 3), ("", (), {})),
+    *_one("copy", (2, 3), ("", (), {}), ("columns_first", ("F",), {}), without="jax"),
     case("astype", lambda np, x: np.astype(x, np.complex128), (2, 3), without="autograd"),
     case("astype", lambda np, x: np.astype(x, np.float64), (2, 3), label="same"),
     case(

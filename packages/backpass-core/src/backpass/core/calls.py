@@ -128,9 +128,12 @@ class Argument:
         return values[0] if self.structure is None else tree.unflatten(self.structure, list(values))
 
 
-#: What a fresh leaf saves once its function has run and its graph is kept: what a later walk over
-#: that graph hangs on the leaf is a constant to everybody else.
-CLOSED = Node(None, (), None, None, None, None)
+def closed() -> None:
+    """Stand in `Node.tensor` of a graph that is kept to be walked again, from its own outputs only.
+
+    What such a walk hangs on its nodes is a constant to everybody else, as is the leaf of a Tensor
+    that is no more.
+    """
 
 
 class _Through:
@@ -223,9 +226,9 @@ class Call:
         if not strangers:
             return self.linked
         return self.linked or any(
-            node.serial <= self.start and node.saved is not CLOSED
+            node.serial <= self.start
             if node.tensor is None
-            else self.depth > 1
+            else self.depth > 1 and node.tensor is not closed
             for node in strangers
         )
 
@@ -324,9 +327,6 @@ class Recorded:
         self.call = call
         self.outputs, self.structure = tree.flatten(call.out)
         nodes = [node for t in self.outputs if isinstance(t, Tensor) and (node := live(t))]
-        for node in call.targets:
-            if not node.parents:
-                node.saved = CLOSED
         # One root above all outputs, so that one walk serves them all.
         self.root = Node(_JOINT, tuple(nodes), None, None, None, None)
         self.subgraph = Subgraph(self.root, call.start)
@@ -334,6 +334,9 @@ class Recorded:
         self.strangers = self.subgraph.strangers({*call.targets, self.root})
         self.outer = call.is_outer(self.strangers)
         self.wanted = self.subgraph.between(call.targets) if self.strangers else None
+        if not self.outer:
+            for node in (*call.targets, *self.subgraph.order):
+                node.tensor = closed
 
     def output(self) -> Any:
         """Return the outputs; tracked only by what is tracked outside."""

@@ -46,9 +46,11 @@ def fit_cotangent(g: Any, like: Any) -> Any:
             g = operators.reshape(g, shape=target) if shape[0] == 1 else operators.sum(g, axis=0)
         else:
             g = operators.sum(g, axis=tuple(range(extra)))
-    elif extra < 0:
-        g = operators.broadcast_to(g, shape=target)
     else:
+        if extra < 0:
+            # A value that is written may have more axes than its place: lengths of 1 come first.
+            g = operators.reshape(g, shape=(1,) * -extra + shape)
+            shape, extra = g.shape, 0
         spread = [
             axis
             for axis, length in enumerate(target, start=extra)

@@ -32,6 +32,13 @@ from backpass.core.signatures import parameters
 from backpass.core.tensor import Tensor
 from backpass.core.values import as_tensors, describe
 
+#: What to do instead of passing one of a ufunc's keywords.
+_INSTEAD = {
+    "out": ": a Tensor's operations make new ones",
+    "where": ": choose afterwards, where(mask, result, other)",
+    "dtype": ": use astype on the operands",
+    "casting": ": use astype on the operands",
+}
 #: A rule for one argument of a call: `vjp(g, *saved, **kwargs)`, `jvp(t, *saved, **kwargs)`.
 Pull = Callable[..., Any]
 
@@ -159,10 +166,7 @@ class Primitive:
     def check_keywords(self, kwargs: Mapping[str, Any]) -> None:
         """Raise for a keyword that the primitive does not have: `out=`, for one."""
         for key in kwargs.keys() - self.keywords:
-            raise TypeError(
-                f"{self.name}: {key}= is not supported"
-                + (": a Tensor's operations make new ones" if key == "out" else "")
-            )
+            raise TypeError(f"{self.name}: {key}= is not supported{_INSTEAD.get(key, '')}")
 
     def build(self) -> Callable[..., Any]:
         """Return `op`, made anew whenever a rule has been declared."""

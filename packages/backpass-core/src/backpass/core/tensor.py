@@ -560,11 +560,7 @@ class Tensor:
             if function is not None:
                 if len(inputs) == 1:
                     return function(inputs[0])
-                for x in inputs:
-                    if type(x) is numpy.ndarray and not x.ndim:
-                        break  # one of NumPy's scalars, in disguise
-                else:
-                    return function(*inputs)
+                return function(*map(bare, inputs))
         return operators.apply_ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -621,6 +617,14 @@ class Hooked:
 def _compares_by_itself(other: object) -> bool:
     """Tell whether `==` is the other operand's business: text, or what opts out of NumPy's."""
     return isinstance(other, str) or getattr(other, "__array_ufunc__", True) is None
+
+
+def bare(x: Any) -> Any:
+    """Return an operand of a ufunc; NumPy hands over its scalars as arrays of shape ().
+
+    As scalars they go with the arrays of every device.
+    """
+    return x[()] if type(x) is numpy.ndarray and not x.ndim else x
 
 
 def live(tensor: Tensor) -> Node | None:

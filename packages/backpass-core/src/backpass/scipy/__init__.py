@@ -1,5 +1,21 @@
 """SciPy's functions, differentiable: the same names, over Tensors.  Modules load on first use."""
 
-from backpass.scipy import special
+from __future__ import annotations
 
-__all__ = ["special"]
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from backpass.scipy import integrate, linalg, signal, special, stats
+
+__all__ = ["integrate", "linalg", "signal", "special", "stats"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -18,12 +18,22 @@ Examples
 array([1., 1.])
 """
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
 from numpy import (
+    base_repr,
+    binary_repr,
     bool,
     bool_,
+    broadcast_shapes,
+    byte,
+    cdouble,
     complex64,
     complex128,
     complexfloating,
+    csingle,
+    double,
     dtype,
     e,
     euler_gamma,
@@ -32,39 +42,65 @@ from numpy import (
     float32,
     float64,
     floating,
+    generic,
+    get_printoptions,
+    half,
     iinfo,
+    index_exp,
     inexact,
     inf,
     int8,
     int16,
     int32,
     int64,
+    int_,
+    intc,
     integer,
     intp,
+    isdtype,
     issubdtype,
+    long,
+    longlong,
     nan,
+    ndindex,
     newaxis,
     number,
     pi,
+    printoptions,
     promote_types,
+    s_,
+    set_printoptions,
+    short,
+    signedinteger,
+    single,
+    ubyte,
+    uint,
     uint8,
     uint16,
     uint32,
     uint64,
+    uintc,
+    uintp,
+    ulong,
+    ulonglong,
     unsignedinteger,
+    ushort,
 )
 
-from backpass.core.ops.composites import (
-    clip,
-)
-from backpass.core.ops.composites import (
-    where_ as where,
-)
+from backpass.core.ops.assembling import Concatenator as _Concatenator
+from backpass.core.ops.assembling import Grid as _Grid
+from backpass.core.ops.assembling import block, select
+from backpass.core.ops.cleaning import nan_to_num, real_if_close
+from backpass.core.ops.composites import angle_ as angle
+from backpass.core.ops.composites import clip, divmod
+from backpass.core.ops.composites import imag_ as imag
+from backpass.core.ops.composites import real_ as real
+from backpass.core.ops.composites import where_ as where
 from backpass.core.ops.creation import Creation as _Creation
+from backpass.core.ops.differences import diff, gradient
 from backpass.core.ops.elementwise import (
     absolute,
     add,
-    angle,
     arccos,
     arccosh,
     arcsin,
@@ -73,6 +109,7 @@ from backpass.core.ops.elementwise import (
     arctan2,
     arctanh,
     bitwise_and,
+    bitwise_count,
     bitwise_or,
     bitwise_xor,
     cbrt,
@@ -93,14 +130,19 @@ from backpass.core.ops.elementwise import (
     fmax,
     fmin,
     fmod,
+    gcd,
     greater,
     greater_equal,
     hypot,
-    imag,
     invert,
+    iscomplex,
     isfinite,
     isinf,
     isnan,
+    isneginf,
+    isposinf,
+    isreal,
+    lcm,
     left_shift,
     less,
     less_equal,
@@ -122,7 +164,6 @@ from backpass.core.ops.elementwise import (
     positive,
     power,
     rad2deg,
-    real,
     reciprocal,
     remainder,
     right_shift,
@@ -139,85 +180,59 @@ from backpass.core.ops.elementwise import (
     tanh,
     trunc,
 )
-from backpass.core.ops.elementwise import (
-    absolute as abs,
-)
-from backpass.core.ops.elementwise import (
-    arccos as acos,
-)
-from backpass.core.ops.elementwise import (
-    arccosh as acosh,
-)
-from backpass.core.ops.elementwise import (
-    arcsin as asin,
-)
-from backpass.core.ops.elementwise import (
-    arcsinh as asinh,
-)
-from backpass.core.ops.elementwise import (
-    arctan as atan,
-)
-from backpass.core.ops.elementwise import (
-    arctan2 as atan2,
-)
-from backpass.core.ops.elementwise import (
-    arctanh as atanh,
-)
-from backpass.core.ops.elementwise import (
-    conj as conjugate,
-)
-from backpass.core.ops.elementwise import (
-    deg2rad as radians,
-)
-from backpass.core.ops.elementwise import (
-    divide as true_divide,
-)
-from backpass.core.ops.elementwise import (
-    invert as bitwise_invert,
-)
-from backpass.core.ops.elementwise import (
-    invert as bitwise_not,
-)
-from backpass.core.ops.elementwise import (
-    left_shift as bitwise_left_shift,
-)
-from backpass.core.ops.elementwise import (
-    power as pow,
-)
-from backpass.core.ops.elementwise import (
-    rad2deg as degrees,
-)
-from backpass.core.ops.elementwise import (
-    remainder as mod,
-)
-from backpass.core.ops.elementwise import (
-    right_shift as bitwise_right_shift,
-)
-from backpass.core.ops.linear import (
-    dot,
-    einsum,
-    inner,
-    kron,
-    matmul,
-    outer,
-    tensordot,
-    vdot,
-)
+from backpass.core.ops.elementwise import absolute as abs
+from backpass.core.ops.elementwise import arccos as acos
+from backpass.core.ops.elementwise import arccosh as acosh
+from backpass.core.ops.elementwise import arcsin as asin
+from backpass.core.ops.elementwise import arcsinh as asinh
+from backpass.core.ops.elementwise import arctan as atan
+from backpass.core.ops.elementwise import arctan2 as atan2
+from backpass.core.ops.elementwise import arctanh as atanh
+from backpass.core.ops.elementwise import conj as conjugate
+from backpass.core.ops.elementwise import deg2rad as radians
+from backpass.core.ops.elementwise import divide as true_divide
+from backpass.core.ops.elementwise import invert as bitwise_invert
+from backpass.core.ops.elementwise import invert as bitwise_not
+from backpass.core.ops.elementwise import left_shift as bitwise_left_shift
+from backpass.core.ops.elementwise import power as pow
+from backpass.core.ops.elementwise import rad2deg as degrees
+from backpass.core.ops.elementwise import remainder as mod
+from backpass.core.ops.elementwise import right_shift as bitwise_right_shift
+from backpass.core.ops.elementwise import trunc as fix
+from backpass.core.ops.linear import cross, dot, einsum, inner, kron, matmul, outer, tensordot, vdot
+from backpass.core.ops.padding import pad
 from backpass.core.ops.questions import (
     allclose,
     argwhere,
     array_equal,
     array_equiv,
+    can_cast,
+    common_type,
+    diag_indices_from,
     flatnonzero,
     isclose,
     iscomplexobj,
+    isfortran,
     isrealobj,
     isscalar,
+    ix_,
+    lexsort,
+    may_share_memory,
+    min_scalar_type,
+    nanargmax,
+    nanargmin,
     ndim,
     nonzero,
+    packbits,
+    ravel_multi_index,
     result_type,
     shape,
+    shares_memory,
     size,
+    tril_indices_from,
+    triu_indices_from,
+    unpackbits,
+    unravel_index,
 )
 from backpass.core.ops.reductions import (
     all,
@@ -237,9 +252,16 @@ from backpass.core.ops.reductions import (
     sum,
     var,
 )
-from backpass.core.ops.rounding import (
-    around,
-    round,
+from backpass.core.ops.rounding import around, round
+from backpass.core.ops.sets import (
+    bincount,
+    digitize,
+    intersect1d,
+    isin,
+    setdiff1d,
+    setxor1d,
+    union1d,
+    unique,
 )
 from backpass.core.ops.shaping import (
     append,
@@ -279,47 +301,67 @@ from backpass.core.ops.shaping import (
     vsplit,
     vstack,
 )
-from backpass.core.ops.shaping import (
-    astype_ as astype,
-)
-from backpass.core.ops.shaping import (
-    broadcast_to_ as broadcast_to,
-)
-from backpass.core.ops.shaping import (
-    concatenate as concat,
-)
-from backpass.core.ops.shaping import (
-    flip_ as flip,
-)
-from backpass.core.ops.shaping import (
-    reshape_ as reshape,
-)
-from backpass.core.ops.shaping import (
-    roll_ as roll,
-)
+from backpass.core.ops.shaping import astype_ as astype
+from backpass.core.ops.shaping import broadcast_to_ as broadcast_to
+from backpass.core.ops.shaping import concatenate as concat
+from backpass.core.ops.shaping import flip_ as flip
+from backpass.core.ops.shaping import reshape_ as reshape
+from backpass.core.ops.shaping import roll_ as roll
+from backpass.core.ops.shaping import vstack as row_stack
+from backpass.core.ops.sorting import argpartition, partition, searchsorted, sort
 from backpass.cupy import random
 from backpass.cupy.backend import CupyBackend, ndarray
 from backpass.cupy.backend import library as _library
 from backpass.cupy.exceptions import DeviceUnavailable
 
+if _TYPE_CHECKING:
+    from backpass.cupy import fft, linalg
+
 _made = _Creation(_library)
 arange = _made.arange
 array = _made.array
 asarray = _made.asarray
+ascontiguousarray = _made.ascontiguousarray
+asfortranarray = _made.asfortranarray
+diag_indices = _made.diag_indices
 empty = _made.empty
 empty_like = _made.empty_like
 eye = _made.eye
 full = _made.full
 full_like = _made.full_like
 identity = _made.identity
+indices = _made.indices
 linspace = _made.linspace
 logspace = _made.logspace
 meshgrid = _made.meshgrid
 ones = _made.ones
 ones_like = _made.ones_like
 tri = _made.tri
+tril_indices = _made.tril_indices
+triu_indices = _made.triu_indices
 zeros = _made.zeros
 zeros_like = _made.zeros_like
+asanyarray = asarray
+c_ = _Concatenator(_made, -1, 2, 0)
+r_ = _Concatenator(_made)
+mgrid = _Grid(_made, sparse=False)
+ogrid = _Grid(_made, sparse=True)
+
+
+#: Imported when they are first asked for.
+_LAZY = frozenset({"fft", "linalg"})
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _LAZY:
+        import importlib
+
+        return importlib.import_module(f"backpass.cupy.{name}")
+    from backpass.core.ops.excluded import nearest_alternative
+
+    hint = nearest_alternative(name)
+    raise AttributeError(f"backpass.cupy has no {name!r}" + (f": it {hint}" if hint else ""))
+
 
 __all__ = [
     "CupyBackend",
@@ -346,6 +388,7 @@ __all__ = [
     "arctanh",
     "argmax",
     "argmin",
+    "argpartition",
     "argsort",
     "argwhere",
     "around",
@@ -353,7 +396,10 @@ __all__ = [
     "array_equal",
     "array_equiv",
     "array_split",
+    "asanyarray",
     "asarray",
+    "ascontiguousarray",
+    "asfortranarray",
     "asin",
     "asinh",
     "astype",
@@ -363,20 +409,31 @@ __all__ = [
     "atleast_1d",
     "atleast_2d",
     "atleast_3d",
+    "base_repr",
+    "binary_repr",
+    "bincount",
     "bitwise_and",
+    "bitwise_count",
     "bitwise_invert",
     "bitwise_left_shift",
     "bitwise_not",
     "bitwise_or",
     "bitwise_right_shift",
     "bitwise_xor",
+    "block",
     "bool",
     "bool_",
+    "broadcast_shapes",
     "broadcast_to",
+    "byte",
+    "c_",
+    "can_cast",
     "cbrt",
+    "cdouble",
     "ceil",
     "clip",
     "column_stack",
+    "common_type",
     "complex64",
     "complex128",
     "complexfloating",
@@ -388,13 +445,21 @@ __all__ = [
     "cos",
     "cosh",
     "count_nonzero",
+    "cross",
+    "csingle",
     "cumsum",
     "deg2rad",
     "degrees",
     "diag",
+    "diag_indices",
+    "diag_indices_from",
     "diagonal",
+    "diff",
+    "digitize",
     "divide",
+    "divmod",
     "dot",
+    "double",
     "dsplit",
     "dstack",
     "dtype",
@@ -410,7 +475,9 @@ __all__ = [
     "expm1",
     "eye",
     "fabs",
+    "fft",
     "finfo",
+    "fix",
     "flatnonzero",
     "flip",
     "fliplr",
@@ -427,14 +494,21 @@ __all__ = [
     "fmod",
     "full",
     "full_like",
+    "gcd",
+    "generic",
+    "get_printoptions",
+    "gradient",
     "greater",
     "greater_equal",
+    "half",
     "hsplit",
     "hstack",
     "hypot",
     "identity",
     "iinfo",
     "imag",
+    "index_exp",
+    "indices",
     "inexact",
     "inf",
     "inner",
@@ -442,21 +516,35 @@ __all__ = [
     "int16",
     "int32",
     "int64",
+    "int_",
+    "intc",
     "integer",
+    "intersect1d",
     "intp",
     "invert",
     "isclose",
+    "iscomplex",
     "iscomplexobj",
+    "isdtype",
     "isfinite",
+    "isfortran",
+    "isin",
     "isinf",
     "isnan",
+    "isneginf",
+    "isposinf",
+    "isreal",
     "isrealobj",
     "isscalar",
     "issubdtype",
+    "ix_",
     "kron",
+    "lcm",
     "left_shift",
     "less",
     "less_equal",
+    "lexsort",
+    "linalg",
     "linspace",
     "log",
     "log1p",
@@ -469,40 +557,57 @@ __all__ = [
     "logical_or",
     "logical_xor",
     "logspace",
+    "long",
+    "longlong",
     "matmul",
     "matrix_transpose",
     "max",
     "maximum",
+    "may_share_memory",
     "mean",
     "meshgrid",
+    "mgrid",
     "min",
+    "min_scalar_type",
     "minimum",
     "mod",
     "moveaxis",
     "multiply",
     "nan",
+    "nan_to_num",
+    "nanargmax",
+    "nanargmin",
     "ndarray",
     "ndim",
+    "ndindex",
     "negative",
     "newaxis",
     "nonzero",
     "not_equal",
     "number",
+    "ogrid",
     "ones",
     "ones_like",
     "outer",
+    "packbits",
+    "pad",
+    "partition",
     "permute_dims",
     "pi",
     "positive",
     "pow",
     "power",
+    "printoptions",
     "prod",
     "promote_types",
+    "r_",
     "rad2deg",
     "radians",
     "random",
     "ravel",
+    "ravel_multi_index",
     "real",
+    "real_if_close",
     "reciprocal",
     "remainder",
     "repeat",
@@ -514,13 +619,25 @@ __all__ = [
     "rollaxis",
     "rot90",
     "round",
+    "row_stack",
+    "s_",
+    "searchsorted",
+    "select",
+    "set_printoptions",
+    "setdiff1d",
+    "setxor1d",
     "shape",
+    "shares_memory",
+    "short",
     "sign",
     "signbit",
+    "signedinteger",
     "sin",
     "sinc",
+    "single",
     "sinh",
     "size",
+    "sort",
     "split",
     "sqrt",
     "square",
@@ -538,15 +655,30 @@ __all__ = [
     "transpose",
     "tri",
     "tril",
+    "tril_indices",
+    "tril_indices_from",
     "triu",
+    "triu_indices",
+    "triu_indices_from",
     "true_divide",
     "trunc",
+    "ubyte",
+    "uint",
     "uint8",
     "uint16",
     "uint32",
     "uint64",
+    "uintc",
+    "uintp",
+    "ulong",
+    "ulonglong",
+    "union1d",
+    "unique",
+    "unpackbits",
+    "unravel_index",
     "unsignedinteger",
     "unstack",
+    "ushort",
     "var",
     "vdot",
     "vsplit",

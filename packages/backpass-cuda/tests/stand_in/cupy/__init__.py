@@ -77,6 +77,9 @@ class ndarray:
         )
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        if ufunc.__name__ in _COMPARISONS:
+            # NumPy makes arrays of its scalars before it asks, and CuPy takes them there.
+            inputs = [x.item() if type(x) is numpy.ndarray and not x.ndim else x for x in inputs]
         if method != "__call__" or not builtins.all(isinstance(x, _OPERANDS) for x in inputs):
             return NotImplemented
         return globals()[ufunc.__name__](*inputs, **kwargs)
@@ -142,6 +145,7 @@ class _Flags:
         self.owndata = flags.owndata
 
 
+_COMPARISONS = frozenset("equal not_equal less less_equal greater greater_equal".split())
 _FACTS = frozenset("shape dtype ndim size itemsize nbytes strides".split())
 
 _OPERANDS = (ndarray, builtins.bool, int, float, complex, numpy.generic)
@@ -161,6 +165,21 @@ def _bare(x):
     if isinstance(x, numpy.ndarray):
         raise TypeError("Unsupported type <class 'numpy.ndarray'>")
     return x
+
+
+def _passing(function):
+    """Return a function of NumPy's or SciPy's that takes and gives arrays of the device only."""
+
+    def call(*args, **kwargs):
+        options = {key: _bare_all(x) for key, x in kwargs.items()}
+        made = function(*map(_bare_all, args), **options)
+        return tuple(map(_wrap, made)) if isinstance(made, tuple | list) else _wrap(made)
+
+    return call
+
+
+def _bare_all(x):
+    return type(x)(map(_bare_all, x)) if isinstance(x, tuple | list) else _bare(x)
 
 
 def _index(index):
@@ -275,6 +294,139 @@ def sort(a, axis=-1, kind=None):
     return _wrap(numpy.sort(_array(a), axis=axis, kind="stable"))
 
 
+def partition(a, kth, axis=-1):
+    return sort(a, axis)
+
+
+def argpartition(a, kth, axis=-1):
+    return argsort(a, axis)
+
+
+def lexsort(keys):
+    return _wrap(numpy.lexsort(_array(keys)))
+
+
+def searchsorted(a, v, side="left", sorter=None):
+    if not isinstance(v, ndarray | int | float | complex):
+        raise NotImplementedError("Only python scalars or ndarrays are supported for v")
+    places = None if sorter is None else _array(sorter)
+    return _wrap(numpy.asarray(numpy.searchsorted(_array(a), _bare(v), side, places)))
+
+
+def digitize(x, bins, right=False):
+    return _wrap(numpy.digitize(_array(x), _array(bins), right))
+
+
+def bincount(x, weights=None, minlength=None):
+    counted = None if weights is None else _array(weights)
+    return _wrap(numpy.bincount(_array(x), counted, minlength or 0))
+
+
+def unique(
+    ar, return_index=False, return_inverse=False, return_counts=False, axis=None, *, equal_nan=True
+):
+    found = numpy.unique(
+        _array(ar), return_index, return_inverse, return_counts, axis, equal_nan=equal_nan
+    )
+    return _wrap(found)
+
+
+def isin(element, test_elements, assume_unique=False, invert=False):
+    return _wrap(numpy.isin(_array(element), _array(test_elements), assume_unique, invert))
+
+
+def nanargmax(a, axis=None, dtype=None, out=None, keepdims=False):
+    return _wrap(numpy.nanargmax(_array(a), axis=axis, keepdims=keepdims))
+
+
+def nanargmin(a, axis=None, dtype=None, out=None, keepdims=False):
+    return _wrap(numpy.nanargmin(_array(a), axis=axis, keepdims=keepdims))
+
+
+def diff(a, n=1, axis=-1, prepend=None, append=None):
+    return _wrap(numpy.diff(_array(a), n, axis))
+
+
+def gradient(f, *varargs, axis=None, edge_order=1):
+    return _wrap(numpy.gradient(_array(f), *varargs, axis=axis, edge_order=edge_order))
+
+
+def pad(array, pad_width, mode="constant", **kwargs):
+    return _wrap(numpy.pad(_array(array), pad_width, mode, **kwargs))
+
+
+def repeat(a, repeats, axis=None):
+    return _wrap(numpy.repeat(_array(a), repeats, axis))
+
+
+def tile(A, reps):
+    return _wrap(numpy.tile(_array(A), reps))
+
+
+def packbits(a, axis=None, bitorder="big"):
+    return _wrap(numpy.packbits(_array(a), axis, bitorder))
+
+
+def unpackbits(a, axis=None, bitorder="big"):
+    return _wrap(numpy.unpackbits(_array(a), axis, bitorder=bitorder))
+
+
+def unravel_index(indices, dims, order="C"):
+    return _wrap(numpy.unravel_index(_array(indices), dims, order))
+
+
+def ravel_multi_index(multi_index, dims, mode="wrap", order="C"):
+    return _wrap(numpy.ravel_multi_index(tuple(map(_array, multi_index)), dims, mode, order))
+
+
+def tril_indices_from(arr, k=0):
+    return _wrap(numpy.tril_indices_from(_array(arr), k))
+
+
+def triu_indices_from(arr, k=0):
+    return _wrap(numpy.triu_indices_from(_array(arr), k))
+
+
+def diag_indices_from(arr):
+    return _wrap(numpy.diag_indices_from(_array(arr)))
+
+
+def may_share_memory(a, b, max_work=None):
+    return numpy.may_share_memory(_bare(a), _bare(b))
+
+
+def shares_memory(a, b, max_work=None):
+    return numpy.shares_memory(_bare(a), _bare(b))
+
+
+def isreal(x):
+    return _wrap(numpy.asarray(numpy.isreal(_bare(x))))
+
+
+def iscomplex(x):
+    return _wrap(numpy.asarray(numpy.iscomplex(_bare(x))))
+
+
+def isposinf(x, out=None):
+    return _wrap(numpy.isposinf(_bare(x)))
+
+
+def isneginf(x, out=None):
+    return _wrap(numpy.isneginf(_bare(x)))
+
+
+def isfortran(a):
+    return a.flags.f_contiguous and not a.flags.c_contiguous
+
+
+def can_cast(from_, to, casting="safe"):
+    return numpy.can_cast(from_.dtype if isinstance(from_, ndarray) else from_, to, casting)
+
+
+def common_type(*arrays):
+    return numpy.common_type(*map(_array, arrays))
+
+
 def where(condition, x=None, y=None):
     if x is None and y is None:
         return nonzero(condition)
@@ -310,6 +462,18 @@ def ravel(a, order="C"):
 
 def transpose(a, axes=None):
     return _view(numpy.transpose(_array(a), axes), a)
+
+
+def diagonal(a, offset=0, axis1=0, axis2=1):
+    return _view(numpy.diagonal(_array(a), offset, axis1, axis2), a)
+
+
+def trace(a, offset=0, axis1=0, axis2=1, dtype=None, out=None):
+    return _wrap(numpy.asarray(numpy.trace(_array(a), offset, axis1, axis2)))
+
+
+def rot90(a, k=1, axes=(0, 1)):
+    return _view(numpy.rot90(_array(a), k, axes), a)
 
 
 def swapaxes(a, axis1, axis2):
@@ -386,6 +550,10 @@ def angle(z, deg=False):
     return _wrap(numpy.angle(_bare(z), deg))
 
 
+def clip(a, a_min=None, a_max=None, out=None, **kwargs):
+    return _wrap(numpy.clip(_array(a), _bare(a_min), _bare(a_max)))
+
+
 def real(val):
     return val.real if isinstance(val, ndarray) else _wrap(numpy.asarray(val).real)
 
@@ -416,7 +584,7 @@ def _nested(a):
 
 
 def array(obj, dtype=None, copy=True, order="K", subok=False, ndmin=0):
-    return _wrap(numpy.array(_nested(obj), dtype, ndmin=ndmin))
+    return _wrap(numpy.array(_nested(obj), dtype, order=order, ndmin=ndmin))
 
 
 def asarray(a, dtype=None, order=None, *, copy=None, blocking=False):
@@ -517,6 +685,8 @@ _METHODS = {
     "astype": lambda a, dtype, **kw: _wrap(a._value.astype(dtype, **kw)),
     "view": lambda a: _wrap(a._value.view(), a),
     "nonzero": nonzero,
+    "swapaxes": swapaxes,
+    "clip": clip,
 }
 
 
@@ -581,4 +751,6 @@ for _name, _symbol in {
 true_divide, abs, mod = divide, absolute, remainder  # noqa: F405
 
 import cupy.cuda  # noqa: E402
+import cupy.fft  # noqa: E402
+import cupy.linalg  # noqa: E402
 import cupy.random  # noqa: E402, F401

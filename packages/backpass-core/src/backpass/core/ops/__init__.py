@@ -15,24 +15,33 @@ import numpy
 from backpass.core.backends import backend_of
 from backpass.core.operators import operators
 from backpass.core.ops import (
+    assembling,
+    cleaning,
     composites,
     creation,
+    differences,
     elementwise,
     linear,
+    methods,
+    padding,
+    plain_numpy,
     questions,
     reductions,
     rounding,
+    sets,
     shaping,
+    sorting,
 )
 from backpass.core.values import plain
 
 _ELEMENTWISE = """
-absolute add angle arccos arccosh arcsin arcsinh arctan arctan2 arctanh bitwise_and bitwise_or
-bitwise_xor cbrt ceil conj cos cosh deg2rad divide equal exp exp2 expm1 fabs float_power floor
-floor_divide fmax fmin fmod greater greater_equal hypot imag invert isfinite isinf isnan left_shift
-less less_equal log log10 log1p log2 logaddexp logaddexp2 logical_and logical_not logical_or
-logical_xor maximum minimum multiply negative not_equal positive power rad2deg real reciprocal
-remainder right_shift rint sign signbit sin sinc sinh sqrt square subtract tan tanh trunc
+absolute add arccos arccosh arcsin arcsinh arctan arctan2 arctanh bitwise_and bitwise_count
+bitwise_or bitwise_xor cbrt ceil conj cos cosh deg2rad divide equal exp exp2 expm1 fabs
+float_power floor floor_divide fmax fmin fmod gcd greater greater_equal hypot invert iscomplex
+isfinite isinf isnan isneginf isposinf isreal lcm left_shift less less_equal log log10 log1p log2
+logaddexp logaddexp2 logical_and logical_not logical_or logical_xor maximum minimum multiply
+negative not_equal positive power rad2deg reciprocal remainder right_shift rint sign signbit sin
+sinc sinh sqrt square subtract tan tanh trunc
 """.split()
 _ALIASES = {
     "abs": "absolute",
@@ -49,6 +58,7 @@ _ALIASES = {
     "bitwise_right_shift": "right_shift",
     "conjugate": "conj",
     "degrees": "rad2deg",
+    "fix": "trunc",
     "mod": "remainder",
     "pow": "power",
     "radians": "deg2rad",
@@ -74,6 +84,7 @@ FUNCTIONS |= {
 }
 FUNCTIONS |= {
     "astype": shaping.astype_,
+    "row_stack": shaping.vstack,
     "broadcast_to": shaping.broadcast_to_,
     "concat": shaping.concatenate,
     "flip": shaping.flip_,
@@ -81,45 +92,53 @@ FUNCTIONS |= {
     "roll": shaping.roll_,
 }
 FUNCTIONS |= {
-    name: getattr(linear, name) for name in "dot einsum inner kron outer tensordot vdot".split()
+    name: getattr(linear, name)
+    for name in "cross dot einsum inner kron outer tensordot vdot".split()
 }
-FUNCTIONS |= {"clip": composites.clip, "where": composites.where_}
+FUNCTIONS |= {
+    "angle": composites.angle_,
+    "clip": composites.clip,
+    "divmod": composites.divmod,
+    "imag": composites.imag_,
+    "real": composites.real_,
+    "where": composites.where_,
+}
 FUNCTIONS |= {
     name: getattr(questions, name)
-    for name in "allclose argwhere array_equal array_equiv flatnonzero iscomplexobj isclose "
-    "isrealobj isscalar ndim nonzero result_type shape size".split()
+    for name in "allclose argwhere array_equal array_equiv can_cast common_type diag_indices_from "
+    "flatnonzero iscomplexobj isclose isfortran isrealobj isscalar ix_ lexsort may_share_memory "
+    "min_scalar_type nanargmax nanargmin ndim nonzero packbits ravel_multi_index result_type shape "
+    "shares_memory size tril_indices_from triu_indices_from unpackbits unravel_index".split()
+}
+FUNCTIONS |= {
+    name: getattr(family, name)
+    for family, names in (
+        (sorting, "argpartition partition searchsorted sort"),
+        (differences, "diff gradient"),
+        (padding, "pad"),
+        (cleaning, "nan_to_num real_if_close"),
+        (assembling, "block select"),
+        (sets, "bincount digitize intersect1d isin setdiff1d setxor1d union1d unique"),
+    )
+    for name in names.split()
 }
 
 # ----- what a Tensor does by itself -------------------------------------------------------------
 
 
-def _reshape(t: Any, *shape: Any, order: str = "C", copy: bool | None = None) -> Any:
-    """Give the elements another shape, as one tuple or as several numbers."""
-    return shaping.reshape_(t, shape[0] if len(shape) == 1 else shape, order, copy=copy)
-
-
-def _transpose(t: Any, *axes: Any) -> Any:
-    """Permute the axes, as one tuple or as several numbers."""
-    given = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
-    return shaping.transpose(t, given or None)
-
-
-def _flatten(t: Any, order: str = "C") -> Any:
-    """Return a flat copy."""
-    return shaping.copy(shaping.ravel(t, order))
-
-
 operators.methods |= {
     name: FUNCTIONS[name]
-    for name in "all any argmax argmin argsort astype clip conj conjugate copy cumsum diagonal dot "
-    "imag max mean min nonzero prod ravel real repeat round squeeze std sum swapaxes trace "
-    "var".split()
+    for name in "all any argmax argmin argpartition argsort clip conj conjugate cumsum diagonal "
+    "dot imag max mean min nonzero prod ravel real repeat round searchsorted squeeze std sum "
+    "swapaxes trace var".split()
 }
-operators.methods |= {"reshape": _reshape, "transpose": _transpose, "flatten": _flatten}
+operators.methods |= methods.METHODS
+# From NumPy's own table: asking it for a name that is deprecated would warn.
+_NUMPY = vars(numpy)
 operators.functions = {
-    getattr(numpy, name): function
+    _NUMPY[name]: function
     for name, function in FUNCTIONS.items()
-    if hasattr(numpy, name) and not isinstance(getattr(numpy, name), numpy.ufunc)
+    if name in _NUMPY and not isinstance(_NUMPY[name], numpy.ufunc)
 }
 
 
@@ -140,9 +159,8 @@ operators.functions |= {
 operators.ufuncs = {
     getattr(numpy, name): function
     for name, function in FUNCTIONS.items()
-    if isinstance(getattr(numpy, name, None), numpy.ufunc)
+    if isinstance(_NUMPY.get(name), numpy.ufunc)
 }
-operators.ufuncs[numpy.divmod] = composites.divmod
 
 
 def _ufunc(ufunc: numpy.ufunc) -> Callable[..., Any] | None:
@@ -153,7 +171,9 @@ def _ufunc(ufunc: numpy.ufunc) -> Callable[..., Any] | None:
         special = sys.modules.get("scipy.special")
         if special is not None and getattr(special, ufunc.__name__, None) is ufunc:
             family = importlib.import_module("backpass.scipy.special")
-            return getattr(family, ufunc.__name__, None)
+            found = getattr(family, ufunc.__name__, None)
+            if found is not None:
+                operators.ufuncs[ufunc] = found
     return found
 
 
@@ -172,5 +192,9 @@ def _function(function: Callable[..., Any]) -> Callable[..., Any] | None:
 
 operators.find_ufunc = _ufunc
 operators.find_function = _function
+
+operators.apply_ufunc = plain_numpy.apply_ufunc
+operators.apply_function = plain_numpy.apply_function
+operators.explain_loss = plain_numpy.explain_loss
 
 __all__ = ["FUNCTIONS", "creation"]

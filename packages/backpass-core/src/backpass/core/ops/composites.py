@@ -5,31 +5,62 @@ from __future__ import annotations
 from typing import Any
 
 from backpass.core.ops.elementwise import (
+    angle,
     floor_divide,
+    imag,
     maximum,
     minimum,
+    rad2deg,
+    real,
     remainder,
     where,
 )
 from backpass.core.ops.questions import nonzero
+from backpass.core.ops.reductions import refuse_out
 from backpass.core.ops.shaping import copy_
 from backpass.core.tensor import Tensor
 
 
-def clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, **bounds: Any) -> Tensor:
+def clip(
+    a: Any,
+    a_min: Any = None,
+    a_max: Any = None,
+    out: Any = None,
+    *,
+    min: Any = None,
+    max: Any = None,
+    **kwargs: Any,
+) -> Tensor:
     """minimum(maximum(a, a_min), a_max); differentiable in the bounds, halves at a bound.
 
-    `min` and `max` may be given for `a_min` and `a_max`; `out` is refused.
+    `min` and `max` may be given for `a_min` and `a_max`; `out`, `where`, `dtype` and `casting` are
+    refused.
     """
-    if out is not None:
-        raise TypeError("clip: out= is not supported: a Tensor's operations make new ones")
-    low, high = bounds.pop("min", a_min), bounds.pop("max", a_max)
-    if bounds:
-        raise TypeError(f"clip: unknown argument {next(iter(bounds))!r}")
+    refuse_out("clip", out)
+    for name in kwargs:
+        raise TypeError(f"clip: {name}= is not supported: use where() or astype() on the result")
+    if (min is not None and a_min is not None) or (max is not None and a_max is not None):
+        raise ValueError("clip: give min or a_min, max or a_max, not both: they mean the same")
+    low, high = a_min if min is None else min, a_max if max is None else max
     if low is None and high is None:
         return copy_(a)  # type: ignore[no-any-return]
     made = a if low is None else maximum(a, low)
     return made if high is None else minimum(made, high)  # type: ignore[no-any-return]
+
+
+def real_(val: Any) -> Tensor:
+    """Real part; g flows to it."""
+    return real(val)  # type: ignore[no-any-return]
+
+
+def imag_(val: Any) -> Tensor:
+    """Imaginary part; g flows to it."""
+    return imag(val)  # type: ignore[no-any-return]
+
+
+def angle_(z: Any, deg: bool = False) -> Tensor:
+    """Argument of a complex number; its derivative is -1j / z, 0 at 0."""
+    return rad2deg(angle(z)) if deg else angle(z)  # type: ignore[no-any-return]
 
 
 def divmod(x: Any, y: Any, /) -> tuple[Tensor, Tensor]:

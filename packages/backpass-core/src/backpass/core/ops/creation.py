@@ -8,13 +8,13 @@ differentiable.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 import numpy
 
-from backpass.core.backends import PYTHON_SCALARS, backend_of, backends
+from backpass.core.backends import NUMPY, PYTHON_SCALARS, backend_of, backends
 from backpass.core.devices import move
 from backpass.core.operators import operators
 from backpass.core.ops.shaping import astype, copy_, stack
@@ -72,8 +72,24 @@ class Creation:
     def __init__(self, library: ModuleType) -> None:
         self._xp: Any = library
 
-    def array(self, object: Any, dtype: Any = None, *, copy: bool = True, ndmin: int = 0) -> Tensor:
+    def array(
+        self,
+        object: Any,
+        dtype: Any = None,
+        *,
+        copy: Any = True,
+        order: Any = "K",
+        subok: bool = False,
+        ndmin: int = 0,
+        ndmax: int = 0,
+        like: Any = None,
+    ) -> Tensor:
         """Make a Tensor that owns its array; Tensors inside keep their gradients."""
+        self._check("array", None, like)
+        if ndmax:
+            raise TypeError("array: ndmax= is for arrays of objects, which have no gradient")
+        if copy is False:
+            self._refuse_copy("array", object, dtype)
         made = self._adopt(object, dtype)
         if copy and made is object:
             made = copy_(made)
@@ -81,11 +97,71 @@ class Creation:
             made = Tensor(self._xp.array(made.value)[()])
         if made.ndim < ndmin:
             made = operators.reshape(made, shape=(1,) * (ndmin - made.ndim) + made.shape)
-        return made
+        return self._ordered(made, order)
 
-    def asarray(self, a: Any, dtype: Any = None) -> Tensor:
+    def asarray(
+        self,
+        a: Any,
+        dtype: Any = None,
+        order: Any = None,
+        *,
+        device: Any = None,
+        copy: Any = None,
+        like: Any = None,
+    ) -> Tensor:
         """Make a Tensor that shares an array's memory where it can; a Tensor stays as it is."""
-        return self._adopt(a, dtype)
+        self._check("asarray", device, like)
+        if copy:
+            return self.array(a, dtype, order=order)
+        if copy is False:
+            self._refuse_copy("asarray", a, dtype)
+        return self._ordered(self._adopt(a, dtype), order)
+
+    def ascontiguousarray(self, a: Any, dtype: Any = None, *, like: Any = None) -> Tensor:
+        """`asarray`, of one axis at least, with its elements in C order in memory."""
+        self._check("ascontiguousarray", None, like)
+        made = self.asarray(a, dtype)
+        made = made if made.ndim else operators.reshape(made, shape=(1,))
+        return self._ordered(made, "C")
+
+    def asfortranarray(self, a: Any, dtype: Any = None, *, like: Any = None) -> Tensor:
+        """`asarray`, with its elements in Fortran order in memory."""
+        self._check("asfortranarray", None, like)
+        return self._ordered(self.asarray(a, dtype), "F")
+
+    def _ordered(self, made: Tensor, order: Any) -> Tensor:
+        """Return a Tensor whose elements lie in memory in an order; copied if they do not."""
+        if order in (None, "K", "A"):
+            return made
+        if order not in ("C", "F"):
+            raise ValueError(f"order must be one of 'C', 'F', 'A', or 'K' (got {order!r})")
+        flags = getattr(made.value, "flags", None)
+        if flags is None or (flags.c_contiguous if order == "C" else flags.f_contiguous):
+            return made
+        return copy_(made, order=order)  # type: ignore[no-any-return]
+
+    def _check(self, name: str, device: Any, like: Any) -> None:
+        """Raise for another device, and for `like=`."""
+        here = backend_of_library(self._xp).device
+        if device is not None and device != here and (isinstance(device, str) or here == "cpu"):
+            raise ValueError(
+                f"{name}: device={device!r} is not this namespace's: backpass.numpy makes arrays "
+                "on 'cpu', backpass.cupy on 'cuda'; to_device moves them"
+            )
+        if like is not None:
+            raise TypeError(
+                f"{name}: like= is not supported: the namespace says where an array is made, "
+                "backpass.numpy or backpass.cupy"
+            )
+
+    def _refuse_copy(self, name: str, a: Any, dtype: Any) -> None:
+        """Raise as NumPy does where `copy=False` cannot be kept."""
+        value = plain(a)
+        shares = hasattr(value, "dtype") and (dtype is None or value.dtype == numpy.dtype(dtype))
+        if not shares:
+            raise ValueError(
+                f"{name}: a copy cannot be avoided, as copy=False wants: use copy=None"
+            )
 
     def _adopt(self, a: Any, dtype: Any) -> Tensor:
         if holds_tensor(a):
@@ -105,48 +181,154 @@ class Creation:
             )
         return move(a, next(b for b in backends() if b.library is self._xp))  # type: ignore[no-any-return]
 
-    def zeros(self, shape: Any, dtype: Any = float) -> Tensor:
+    def zeros(
+        self,
+        shape: Any,
+        dtype: Any = None,
+        order: str = "C",
+        *,
+        device: Any = None,
+        like: Any = None,
+    ) -> Tensor:
         """Zeros."""
-        return Tensor(self._xp.zeros(plain(shape), dtype))
+        self._check("zeros", device, like)
+        return Tensor(self._xp.zeros(plain(shape), dtype or float, order))
 
-    def ones(self, shape: Any, dtype: Any = float) -> Tensor:
+    def ones(
+        self,
+        shape: Any,
+        dtype: Any = None,
+        order: str = "C",
+        *,
+        device: Any = None,
+        like: Any = None,
+    ) -> Tensor:
         """Ones."""
-        return Tensor(self._xp.ones(plain(shape), dtype))
+        self._check("ones", device, like)
+        return Tensor(self._xp.ones(plain(shape), dtype or float, order))
 
-    def empty(self, shape: Any, dtype: Any = float) -> Tensor:
+    def empty(
+        self,
+        shape: Any,
+        dtype: Any = None,
+        order: str = "C",
+        *,
+        device: Any = None,
+        like: Any = None,
+    ) -> Tensor:
         """Make an array without setting its elements."""
-        return Tensor(self._xp.empty(plain(shape), dtype))
+        self._check("empty", device, like)
+        return Tensor(self._xp.empty(plain(shape), dtype or float, order))
 
-    def full(self, shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
+    def full(
+        self,
+        shape: Any,
+        fill_value: Any,
+        dtype: Any = None,
+        order: str = "C",
+        *,
+        device: Any = None,
+        like: Any = None,
+    ) -> Tensor:
         """Make an array of one value; a tracked value keeps its gradient."""
+        self._check("full", device, like)
         if isinstance(fill_value, Tensor):
-            target = (shape,) if isinstance(shape, int) else tuple(shape)
+            target = (shape,) if isinstance(shape, int) else tuple(plain(shape))
             spread = operators.broadcast_to(self._placed(fill_value), shape=target)
-            return copy_(spread) if dtype is None else astype(spread, dtype=dtype)  # type: ignore[no-any-return]
-        return Tensor(self._xp.full(plain(shape), fill_value, dtype))
+            made = copy_(spread) if dtype is None else astype(spread, dtype=dtype)
+            return self._ordered(made, order)
+        return Tensor(self._xp.full(plain(shape), fill_value, dtype, order))
 
-    def zeros_like(self, a: Any, dtype: Any = None) -> Tensor:
+    def zeros_like(
+        self,
+        a: Any,
+        dtype: Any = None,
+        order: str = "K",
+        subok: bool = True,
+        shape: Any = None,
+        *,
+        device: Any = None,
+    ) -> Tensor:
         """Zeros of a's shape and dtype."""
-        return Tensor(self._xp.zeros_like(plain(a), dtype=dtype))
+        self._check("zeros_like", device, None)
+        like = self._as_like(a)
+        return Tensor(self._xp.zeros_like(like, dtype=dtype, order=order, shape=plain(shape)))
 
-    def ones_like(self, a: Any, dtype: Any = None) -> Tensor:
+    def ones_like(
+        self,
+        a: Any,
+        dtype: Any = None,
+        order: str = "K",
+        subok: bool = True,
+        shape: Any = None,
+        *,
+        device: Any = None,
+    ) -> Tensor:
         """Ones of a's shape and dtype."""
-        return Tensor(self._xp.ones_like(plain(a), dtype=dtype))
+        self._check("ones_like", device, None)
+        like = self._as_like(a)
+        return Tensor(self._xp.ones_like(like, dtype=dtype, order=order, shape=plain(shape)))
 
-    def empty_like(self, a: Any, dtype: Any = None) -> Tensor:
-        """Make an array of a's shape and dtype without setting its elements."""
-        return Tensor(self._xp.empty_like(plain(a), dtype=dtype))
+    def empty_like(
+        self,
+        prototype: Any,
+        /,
+        dtype: Any = None,
+        order: str = "K",
+        subok: bool = True,
+        shape: Any = None,
+        *,
+        device: Any = None,
+    ) -> Tensor:
+        """Make an array of the prototype's shape and dtype without setting its elements."""
+        self._check("empty_like", device, None)
+        like = self._as_like(prototype)
+        return Tensor(self._xp.empty_like(like, dtype=dtype, order=order, shape=plain(shape)))
 
-    def full_like(self, a: Any, fill_value: Any, dtype: Any = None) -> Tensor:
+    def full_like(
+        self,
+        a: Any,
+        fill_value: Any,
+        dtype: Any = None,
+        order: str = "K",
+        subok: bool = True,
+        shape: Any = None,
+        *,
+        device: Any = None,
+    ) -> Tensor:
         """Make an array of a's shape and dtype of one value; a tracked one keeps its gradient."""
-        like = plain(a)
+        self._check("full_like", device, None)
+        like = self._as_like(a)
         if isinstance(fill_value, Tensor):
-            return self.full(like.shape, fill_value, dtype or like.dtype)
-        return Tensor(self._xp.full_like(like, fill_value, dtype=dtype))
+            target = like.shape if shape is None else shape
+            order = order if order in ("C", "F") else "K"
+            return self.full(target, fill_value, dtype or like.dtype, order)
+        return Tensor(
+            self._xp.full_like(like, fill_value, dtype=dtype, order=order, shape=plain(shape))
+        )
 
-    def arange(self, *args: Any, dtype: Any = None) -> Tensor:
+    def _as_like(self, a: Any) -> Any:
+        """Return what gives shape and dtype to a new array."""
+        return plain(a) if hasattr(a, "dtype") else plain(self.asarray(a))
+
+    def arange(
+        self,
+        start_or_stop: Any,
+        /,
+        stop: Any = None,
+        step: Any = 1,
+        *,
+        dtype: Any = None,
+        device: Any = None,
+        like: Any = None,
+    ) -> Tensor:
         """Numbers from start to stop in steps; the bounds carry no gradient."""
-        return Tensor(self._xp.arange(*map(plain, args), dtype=dtype))
+        self._check("arange", device, like)
+        bounds = (start_or_stop,) if stop is None else (start_or_stop, stop)
+        if stop is None and step != 1:
+            bounds = (0, start_or_stop)
+        steps = () if len(bounds) == 1 else (step,)
+        return Tensor(self._xp.arange(*map(_number, (*bounds, *steps)), dtype=dtype))
 
     def linspace(
         self,
@@ -157,8 +339,11 @@ class Creation:
         retstep: bool = False,
         dtype: Any = None,
         axis: int = 0,
+        *,
+        device: Any = None,
     ) -> Any:
         """Evenly spaced numbers; linear, and differentiable, in start and stop."""
+        self._check("linspace", device, None)
         lo, hi = plain(start), plain(stop)
         if not (isinstance(start, Tensor) and start.tracked) and not (
             isinstance(stop, Tensor) and stop.tracked
@@ -203,20 +388,67 @@ class Creation:
         made = operators.power(base, self.linspace(start, stop, num, endpoint, axis=axis))
         return made if dtype is None else astype(made, dtype=dtype)  # type: ignore[no-any-return]
 
-    def eye(self, N: int, M: int | None = None, k: int = 0, dtype: Any = float) -> Tensor:
+    def eye(
+        self,
+        N: int,
+        M: int | None = None,
+        k: int = 0,
+        dtype: Any = float,
+        order: str = "C",
+        *,
+        device: Any = None,
+        like: Any = None,
+    ) -> Tensor:
         """Ones on a diagonal, zeros elsewhere."""
-        return Tensor(self._xp.eye(N, M, k, dtype))
+        self._check("eye", device, like)
+        return Tensor(self._xp.eye(N, M, k, dtype, order))
 
-    def identity(self, n: int, dtype: Any = float) -> Tensor:
+    def identity(self, n: int, dtype: Any = None, *, like: Any = None) -> Tensor:
         """Make the identity matrix."""
-        return Tensor(self._xp.identity(n, dtype))
+        self._check("identity", None, like)
+        return Tensor(self._xp.identity(n, dtype or float))
 
-    def tri(self, N: int, M: int | None = None, k: int = 0, dtype: Any = float) -> Tensor:
+    def tri(
+        self, N: int, M: int | None = None, k: int = 0, dtype: Any = float, *, like: Any = None
+    ) -> Tensor:
         """Ones on and below a diagonal, zeros elsewhere."""
+        self._check("tri", None, like)
         return Tensor(self._xp.tri(N, M, k, dtype))
 
-    def meshgrid(self, *xi: Any, indexing: str = "xy", sparse: bool = False) -> Sequence[Tensor]:
+    def indices(self, dimensions: Any, dtype: Any = int, sparse: bool = False) -> Any:
+        """Return the indices of a grid's elements, one array for each axis."""
+        lengths = tuple(plain(dimensions))
+        found = [
+            self._xp.arange(n, dtype=dtype).reshape((-1,) + (1,) * (len(lengths) - i - 1))
+            for i, n in enumerate(lengths)
+        ]
+        if sparse:
+            ndim = len(lengths)
+            return tuple(Tensor(x.reshape((1,) * (ndim - x.ndim) + x.shape)) for x in found)
+        made = self._xp.empty((len(lengths), *lengths), dtype)
+        for i, x in enumerate(found):
+            made[i] = x
+        return Tensor(made)
+
+    def tril_indices(self, n: int, k: int = 0, m: int | None = None) -> tuple[Tensor, ...]:
+        """Return the indices of the elements on and below a diagonal."""
+        return as_tensors(self._xp.tri(n, m, k, bool).nonzero())  # type: ignore[no-any-return]
+
+    def triu_indices(self, n: int, k: int = 0, m: int | None = None) -> tuple[Tensor, ...]:
+        """Return the indices of the elements on and above a diagonal."""
+        below = self._xp.tri(n, m, k - 1, bool)
+        return as_tensors(self._xp.logical_not(below).nonzero())  # type: ignore[no-any-return]
+
+    def diag_indices(self, n: int, ndim: int = 2) -> tuple[Tensor, ...]:
+        """Return the indices of the main diagonal of an array of `ndim` axes."""
+        return (Tensor(self._xp.arange(n)),) * ndim
+
+    def meshgrid(
+        self, *xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy"
+    ) -> tuple[Tensor, ...]:
         """Coordinate matrices from coordinate vectors; differentiable in each."""
+        if indexing not in ("xy", "ij"):
+            raise ValueError(f"meshgrid: indexing must be 'xy' or 'ij', not {indexing!r}")
         n = len(xi)
         parts = []
         for i, x in enumerate(xi):
@@ -224,7 +456,18 @@ class Creation:
             shape = [1] * n
             shape[axis] = -1
             parts.append(operators.reshape(self.asarray(x), shape=tuple(shape)))
-        if sparse:
-            return parts
-        full = numpy.broadcast_shapes(*(p.shape for p in parts))
-        return [copy_(operators.broadcast_to(p, shape=full)) for p in parts]
+        if not sparse:
+            full = numpy.broadcast_shapes(*(p.shape for p in parts))
+            parts = [operators.broadcast_to(p, shape=full) for p in parts]
+        return tuple(copy_(p) for p in parts) if copy else tuple(parts)
+
+
+def backend_of_library(library: Any) -> Any:
+    """Return the backend of an array library."""
+    return next((b for b in backends() if b.library is library), NUMPY)
+
+
+def _number(x: Any) -> Any:
+    """Return a bound as a plain number: of an array of a device, too."""
+    x = plain(x)
+    return x.item() if hasattr(type(x), "__cuda_array_interface__") else x

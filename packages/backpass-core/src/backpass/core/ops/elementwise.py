@@ -8,7 +8,10 @@ gradient of a real function of `z` is then the conjugate of the direction of ste
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
+
+import numpy
 
 from backpass.core.arity import binary, primitive, unary
 from backpass.core.operators import operators
@@ -24,6 +27,15 @@ def is_complex(x: Any) -> bool:
     return isinstance(x, complex) if dtype is None else dtype.kind == "c"
 
 
+def is_all(x: Any, question: Callable[[Any], Any]) -> bool:
+    """Tell whether a NumPy array has no element that a rule must look at closely.
+
+    For anything else (Tensors, symbols, arrays on a device that would have to be waited for) the
+    answer is no: the rule then goes the long way, which is right for all elements.
+    """
+    return isinstance(x, numpy.ndarray | numpy.generic) and bool(question(x).all())
+
+
 # ----- no derivative, or none but 0 -------------------------------------------------------------
 
 sign = unary("sign", "Sign of each element; its derivative is 0.")
@@ -35,6 +47,13 @@ signbit = unary("signbit", "Whether the sign bit is set; no derivative.")
 isnan = unary("isnan", "Whether each element is nan; no derivative.")
 isinf = unary("isinf", "Whether each element is infinite; no derivative.")
 isfinite = unary("isfinite", "Whether each element is finite; no derivative.")
+isposinf = unary("isposinf", "Whether each element is +inf; no derivative.")
+isneginf = unary("isneginf", "Whether each element is -inf; no derivative.")
+isreal = unary("isreal", "Whether each element has no imaginary part; no derivative.")
+iscomplex = unary("iscomplex", "Whether each element has an imaginary part; no derivative.")
+bitwise_count = unary("bitwise_count", "Number of 1s in each integer; no derivative.")
+gcd = binary("gcd", "Greatest common divisor of integers; no derivative.")
+lcm = binary("lcm", "Lowest common multiple of integers; no derivative.")
 logical_not = unary("logical_not", "Logical not; no derivative.")
 invert = unary("invert", "Bitwise not; no derivative.")
 floor_divide = binary("floor_divide", "Largest integer not above x / y; its derivative is 0.")
@@ -61,6 +80,7 @@ def round(xp: Any, x: Any, *, decimals: int = 0) -> Any:
 
 
 nondifferentiable(sign, floor, ceil, trunc, rint, signbit, round, isnan, isinf, isfinite)
+nondifferentiable(isposinf, isneginf, isreal, iscomplex, bitwise_count, gcd, lcm)
 nondifferentiable(logical_not, logical_and, logical_or, logical_xor, invert, floor_divide)
 nondifferentiable(equal, not_equal, less, less_equal, greater, greater_equal)
 nondifferentiable(bitwise_and, bitwise_or, bitwise_xor, left_shift, right_shift)
@@ -133,8 +153,20 @@ linear(add, lambda g: g, lambda g: g)
 linear(subtract, lambda g: g, lambda g: -g)
 elementwise(multiply, lambda y: y, lambda x: x)
 elementwise(divide, lambda y: 1 / y, lambda ans, y: -ans / y)
-elementwise(remainder, lambda: 1.0, lambda x, y: -floor_divide.op(x, y))
-elementwise(fmod, lambda: 1.0, lambda x, y: -trunc.op(x / y))
+elementwise(remainder, lambda: 1.0, lambda ans, x, y: -_quotient(ans, x, y, floor_divide.op))
+elementwise(fmod, lambda: 1.0, lambda ans, x, y: -_quotient(ans, x, y, _whole_part))
+
+
+def _quotient(ans: Any, x: Any, y: Any, exact: Callable[..., Any]) -> Any:
+    """Return the whole number q for which x = q * y + ans."""
+    # Not by the rounded x / y, which may be one too large; and the exact function is slow.
+    if is_all(y, numpy.isfinite):
+        return rint.op((x - ans) / y)
+    return exact(x, y)
+
+
+def _whole_part(x: Any, y: Any) -> Any:
+    return trunc.op(x / y)
 
 
 def _power_x(x: Any, y: Any) -> Any:
@@ -202,8 +234,11 @@ elementwise(expit, lambda ans: ans * (1 - ans))
 
 def _share(x: Any, y: Any, base: float = 1.0) -> Any:
     """Return the share of x in log(exp(x) + exp(y)): two equal infinities have halves, or 0."""
+    apart = subtract.op(x, y)
+    if is_all(apart, numpy.isfinite):
+        return expit.op(apart if base == 1 else base * apart)
     both = logical_and.op(equal.op(x, y), isinf.op(x))
-    difference = where.op(both, 0.0, subtract.op(x, y))
+    difference = where.op(both, 0.0, apart)
     return where.op(both, where.op(greater.op(x, 0), 0.5, 0.0), expit.op(base * difference))
 
 
@@ -253,6 +288,8 @@ elementwise(rad2deg, lambda: 180 / math.pi)
 
 def _over(x: Any, r: Any) -> Any:
     """Return x / r, and 0 where r is 0."""
+    if is_all(r, numpy.asarray):
+        return x / r
     zero = equal.op(r, 0)
     return where.op(zero, 0.0, x / where.op(zero, 1.0, r))
 
@@ -261,8 +298,8 @@ elementwise(hypot, lambda ans, x: _over(x, ans), lambda ans, y: _over(y, ans))
 elementwise(arctan2, lambda x, y: _over(y, x * x + y * y), lambda x, y: _over(-x, x * x + y * y))
 
 angle = primitive(lambda xp, x: xp.angle(x), name="angle")
-angle.__doc__ = "Argument of a complex number, in radians; its derivative is conj(1j * x) / |x|**2."
-elementwise(angle, lambda x: _over(conj.op(1j * x), real.op(x * conj.op(x))))
+angle.__doc__ = "Argument of a complex number, in radians; its derivative is -1j / x, 0 at 0."
+elementwise(angle, lambda x: _over(-1j, x))
 
 
 @primitive
@@ -272,6 +309,8 @@ def sinc_derivative(xp: Any, x: Any, *, order: int) -> Any:
     From u f(u) = sin(u): u f^(k) + k f^(k-1) = sin(u + k pi / 2).
     """
     u = math.pi * xp.asarray(x)
+    if order == 1:
+        return _sinc_slope(xp, u)
     near = abs(u) < order + 1.5
     far = xp.where(near, 1.0, u)
     f = xp.sin(far) / far
@@ -284,6 +323,19 @@ def sinc_derivative(xp: Any, x: Any, *, order: int) -> Any:
         # Python's division: the factorial may be too large for an array's integers.
         series = series + (-1) ** m / (math.factorial(n) * (2 * m + 1)) * v**n
     return (math.pi**order * xp.where(near, series, f))[()]
+
+
+def _sinc_slope(xp: Any, u: Any) -> Any:
+    """Return pi * (cos(u) - sin(u) / u) / u, by its series near 0."""
+    near = abs(u) < 0.8
+    far = xp.where(near, 1.0, u)
+    f = (xp.cos(far) - xp.sin(far) / far) / far
+    v = xp.where(near, u, 0.0)
+    square, series = v * v, 0.0
+    for m in range(8, 0, -1):
+        # u f'(u) = sum over m of (-1)**m * 2 m / (2 m + 1)! * u**(2 m)
+        series = series * square + (-1) ** m * 2 * m / math.factorial(2 * m + 1)
+    return (math.pi * xp.where(near, series * v, f))[()]
 
 
 sinc = unary("sinc", "sin(pi x) / (pi x), 1 at 0; its derivative is continuous, 0 at 0.")
@@ -300,7 +352,7 @@ fmin = binary("fmin", "The smaller of x and y, ignoring nan; a tie shares the gr
 
 def _wins(x: Any, y: Any, beats: Any) -> Any:
     """Return 1 where x is chosen over y, .5 at a tie."""
-    return where.op(equal.op(x, y), 0.5, where.op(beats, 1.0, 0.0))
+    return add.op(multiply.op(0.5, equal.op(x, y)), beats)
 
 
 def _larger(x: Any, y: Any) -> Any:

@@ -12,11 +12,15 @@ import numpy
 from backpass.core.arity import binary, primitive
 from backpass.core.operators import operators
 from backpass.core.ops.elementwise import conj, multiply
+from backpass.core.ops.indexing import getitem
+from backpass.core.ops.padding import pad_constant
 from backpass.core.ops.reductions import refuse_out
 from backpass.core.ops.shaping import (
     as_operand,
     broadcast_to,
     diagonal,
+    moveaxis,
+    normalize_axis,
     ravel,
     reshape,
     transpose_,
@@ -139,6 +143,57 @@ def kron(a: Any, b: Any) -> Tensor:
     return reshape(multiply(left, right), shape=tuple(p * q for p, q in zip(sa, sb)))  # type: ignore[no-any-return]
 
 
+# ----- the cross product ------------------------------------------------------------------------
+
+_TURNED = [1, 2, 0]
+
+
+def _cross(xp: Any, x: Any, y: Any) -> Any:
+    """Vector product along the last axis, of length 3; derivatives y x g and g x x."""
+    return (x * y[..., _TURNED] - x[..., _TURNED] * y)[..., _TURNED]
+
+
+cross_ = primitive(_cross, name="cross")
+bilinear(cross_, lambda g, y: cross_.op(y, g), lambda g, x: cross_.op(g, x))
+
+
+def cross(
+    a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
+) -> Tensor:
+    """Vector product along axes of length 3 or 2; its derivatives are b x g and g x a.
+
+    A vector of length 2 has 0 as its third component; of two such, the third component is given.
+
+    Raises
+    ------
+    ValueError
+        If a vector has another length.
+    """
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    a, b = as_operand(a), as_operand(b)
+    axisa = normalize_axis(axisa, len(a.shape), "cross")
+    axisb = normalize_axis(axisb, len(b.shape), "cross")
+    lengths = (a.shape[axisa], b.shape[axisb])
+    if not {2, 3}.issuperset(lengths):
+        raise ValueError(f"cross: vectors must have length 2 or 3, not {lengths[0]}, {lengths[1]}")
+    x = a if axisa == len(a.shape) - 1 else moveaxis(a, axisa, -1)
+    y = b if axisb == len(b.shape) - 1 else moveaxis(b, axisb, -1)
+    if lengths == (2, 2):
+        parts = [getitem(v, index=(..., i)) for v in (x, y) for i in (0, 1)]
+        return parts[0] * parts[3] - parts[1] * parts[2]  # type: ignore[no-any-return]
+    made = cross_(_with_third(x), _with_third(y))
+    return made if axisc == -1 else moveaxis(made, -1, axisc)
+
+
+def _with_third(x: Any) -> Any:
+    return (
+        pad_constant(x, widths=((0, 0),) * (len(x.shape) - 1) + ((0, 1),))
+        if (x.shape[-1] == 2)
+        else x
+    )
+
+
 # ----- einsum -----------------------------------------------------------------------------------
 
 
@@ -204,10 +259,11 @@ defjvp(einsum_, joint=_einsum_jvp)
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def einsum(*operands: Any, out: Any = None, optimize: Any = False, dtype: Any = None) -> Tensor:
+def einsum(*operands: Any, out: Any = None, optimize: Any = False, **kwargs: Any) -> Tensor:
     """Sum products over labelled axes, as `einsum("ij,jk->ik", x, y)`; g takes an operand's place.
 
-    Repeated labels, "...", and the form with lists of axes are understood; `out` is refused.
+    Repeated labels, "...", and the form with lists of axes are understood; `dtype` and `casting`
+    are, too; `out` is refused.  CuPy takes no path as `optimize`.
 
     Raises
     ------
@@ -216,7 +272,15 @@ def einsum(*operands: Any, out: Any = None, optimize: Any = False, dtype: Any = 
     """
     refuse_out("einsum", out)
     terms, output, xs = _read_einsum(operands)
+    dtype, casting = kwargs.pop("dtype", None), kwargs.pop("casting", "safe")
+    order = kwargs.pop("order", "K")
+    if kwargs or order not in ("K", "A", "C"):
+        name = next(iter(kwargs), "order")
+        raise TypeError(f"einsum: {name}= is not supported: the result lies in C order")
     if dtype is not None:
+        for x in xs:
+            if not numpy.can_cast(x.dtype, dtype, casting):
+                raise TypeError(f"einsum: {x.dtype} is not cast to {dtype} by casting={casting!r}")
         xs = [operators.astype(x, dtype=dtype) for x in xs]
     for i, term in enumerate(terms):
         for label in sorted(set(term)):

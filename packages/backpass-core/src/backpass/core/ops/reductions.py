@@ -8,11 +8,13 @@ from typing import Any
 import numpy
 
 from backpass.core.arity import primitive
+from backpass.core.backends import backend_of
 from backpass.core.operators import operators
 from backpass.core.ops.elementwise import (
     conj,
     divide,
     equal,
+    is_complex,
     isnan,
     less,
     logical_and,
@@ -21,6 +23,8 @@ from backpass.core.ops.elementwise import (
     minimum,
     multiply,
     real,
+    sqrt,
+    subtract,
     where,
 )
 from backpass.core.ops.indexing import getitem
@@ -48,11 +52,16 @@ def normal_axes(axis: Any, ndim: int) -> tuple[int, ...]:
 
 def expand(g: Any, x: Any, axis: Any, keepdims: bool = False) -> Any:
     """Spread what a reduction of `x` over `axis` gave over the shape of `x` again."""
-    if axis is not None and not keepdims and g.shape != x.shape:
-        axes = normal_axes(axis, len(x.shape))
-        shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
+    whole = x.shape
+    if axis is not None and not keepdims and g.shape != whole:
+        if type(axis) is int:
+            place = axis + len(whole) if axis < 0 else axis
+            shape = (*whole[:place], 1, *whole[place + 1 :])
+        else:
+            axes = normal_axes(axis, len(whole))
+            shape = tuple(1 if i in axes else n for i, n in enumerate(whole))
         g = reshape.op(g, shape=shape)
-    return broadcast_to.op(g, shape=x.shape)
+    return broadcast_to.op(g, shape=whole)
 
 
 def count(x: Any, axis: Any) -> int:
@@ -70,6 +79,27 @@ def _options(**options: Any) -> dict[str, Any]:
 
 def _masked(g: Any, where_: Any) -> Any:
     return g if where_ is None else where.op(where_, g, 0.0)
+
+
+def _mask(where_: Any, beside: Any, shape: tuple[int, ...]) -> Any:
+    """Return a mask, which may be a single `True`, in a shape and on the device of `beside`."""
+    xp = backend_of((plain(beside),)).library
+    return broadcast_to.op(xp.asarray(where_), shape=shape)
+
+
+def refuse_order(name: str, order: Any) -> None:
+    """Raise for `order=`: it names fields, and an array that can be differentiated has none."""
+    if order is not None:
+        raise TypeError(f"{name}: order= is for arrays with fields: use numpy.{name}(t.value)")
+
+
+def sorting_kind(name: str, kind: Any, stable: Any) -> Any:
+    """Return NumPy's `kind` for its newer keyword `stable`."""
+    if stable is None:
+        return kind
+    if kind is not None:
+        raise ValueError(f"{name}: give kind= or stable=, not both")
+    return "stable" if stable else None
 
 
 def refuse_out(name: str, out: Any) -> None:
@@ -143,8 +173,7 @@ def _mean_vjp(
 ) -> Any:
     n = count(x, axis)
     if where is not None:
-        mask = broadcast_to.op(where, shape=x.shape)
-        n = sum_.op(mask, axis=axis, keepdims=keepdims)
+        n = sum_.op(_mask(where, g, x.shape), axis=axis, keepdims=keepdims)
     return _masked(expand(divide.op(g, n), x, axis, keepdims), where)
 
 
@@ -160,7 +189,7 @@ def cumsum_(xp: Any, x: Any, *, axis: Any = None) -> Any:
 def _cumsum_vjp(g: Any, x: Any, *, axis: Any = None) -> Any:
     along = 0 if axis is None else axis
     summed = flip.op(cumsum_.op(flip.op(g, axis=along), axis=along), axis=along)
-    return reshape.op(summed, shape=x.shape)
+    return summed if summed.shape == x.shape else reshape.op(summed, shape=x.shape)
 
 
 linear(cumsum_, _cumsum_vjp)
@@ -183,11 +212,39 @@ def prod_(
     return ans if initial is None else ans * _like(xp, initial, ans)
 
 
-def _others(x: Any) -> Any:
-    """Return, for each element along the last axis, the product of the others there.
+#: A derivative that is itself differentiated is built by halves up to so many factors.
+_FEW = 64
 
-    By halves: the others of an element are those of its half, and all of the other half.
+
+def _by_division(ans: Any, x: Any, n: int) -> bool:
+    """Tell whether the product of all over one of them is the product of the others.
+
+    Not where one is 0, or where the product has left the range in which floats are precise.  Nor is
+    it taken where few factors are differentiated again: there the second derivative of each factor
+    in itself is to be exactly 0, and not a difference.
     """
+    if n <= _FEW and isinstance(x, Tensor):
+        return False
+    size = abs(plain(ans))
+    lowest = float(numpy.finfo(ans.dtype).tiny)
+    return bool(((size > lowest) & (size < math.inf)).all())
+
+
+def _others(x: Any) -> Any:
+    """Return, for each element along the last axis, the product of the others there."""
+    if isinstance(x, Tensor):
+        return _others_by_halves(x)
+    # All before it, times all behind it.
+    xp = backend_of((x,)).library
+    made = xp.ones_like(x)
+    before, behind = made[..., 1:], made[..., :-1]
+    before[...] = xp.cumprod(x[..., :-1], axis=-1)
+    behind *= xp.cumprod(x[..., :0:-1], axis=-1)[..., ::-1]
+    return made
+
+
+def _others_by_halves(x: Any) -> Any:
+    """Return the same, by halves: an element's others in its half, times all of the other."""
     n = x.shape[-1]
     if n <= 1:
         return x * 0 + 1 if n else x
@@ -196,11 +253,15 @@ def _others(x: Any) -> Any:
     product_left = prod_.op(left, axis=-1, keepdims=True)
     product_right = prod_.op(right, axis=-1, keepdims=True)
     return concatenate_arrays(
-        [_others(left) * product_right, _others(right) * product_left], axis=-1
+        [_others_by_halves(left) * product_right, _others_by_halves(right) * product_left],
+        axis=-1,
     )
 
 
-def _prod_derivative(x: Any, axis: Any, initial: Any, where_: Any, keepdims: bool = False) -> Any:
+def _prod_derivative(ans: Any, x: Any, axis: Any, keepdims: bool, initial: Any, where_: Any) -> Any:
+    """Return, for each element, the product of the others that are reduced with it."""
+    if _by_division(ans, x, count(x, axis)):
+        return _masked(divide.op(expand(ans, x, axis, keepdims), x), where_)
     ones = x if where_ is None else where.op(where_, x, 1.0)
     shape = x.shape
     axes = normal_axes(axis, len(shape))
@@ -216,6 +277,7 @@ def _prod_derivative(x: Any, axis: Any, initial: Any, where_: Any, keepdims: boo
 
 def _prod_vjp(
     g: Any,
+    ans: Any,
     x: Any,
     *,
     axis: Any = None,
@@ -223,11 +285,13 @@ def _prod_vjp(
     initial: Any = None,
     where: Any = None,
 ) -> Any:
-    return multiply.op(expand(g, x, axis, keepdims), _prod_derivative(x, axis, initial, where))
+    d = _prod_derivative(ans, x, axis, keepdims, initial, where)
+    return multiply.op(expand(g, x, axis, keepdims), d)
 
 
 def _prod_jvp(
     t: Any,
+    ans: Any,
     x: Any,
     *,
     axis: Any = None,
@@ -235,7 +299,7 @@ def _prod_jvp(
     initial: Any = None,
     where: Any = None,
 ) -> Any:
-    d = _prod_derivative(x, axis, initial, where)
+    d = _prod_derivative(ans, x, axis, keepdims, initial, where)
     return sum_.op(multiply.op(t, d), axis=axis, keepdims=keepdims)
 
 
@@ -363,13 +427,16 @@ def std_(
 
 def _var_derivative(x: Any, axis: Any, ddof: float, where_: Any) -> Any:
     """Return 2 * conj(x - mean) / (n - ddof)."""
+    if where_ is None:
+        deviation = subtract.op(x, mean_.op(x, axis=axis, keepdims=True))
+        if is_complex(x):
+            deviation = conj.op(deviation)
+        n = count(x, axis) - ddof
+        return multiply.op(deviation, 2 / n if n > 0 else math.inf)
     axes = normal_axes(axis, len(x.shape))
-    options = {} if where_ is None else {"where": where_}
-    deviation = x - mean_.op(x, axis=axes, keepdims=True, **options)
-    n: Any = count(x, axis)
-    if where_ is not None:
-        n = sum_.op(broadcast_to.op(where_, shape=x.shape), axis=axes, keepdims=True)
-    return _masked(conj.op(deviation) * (2 / (n - ddof)), where_)
+    deviation = x - mean_.op(x, axis=axes, keepdims=True, where=where_)
+    held = sum_.op(_mask(where_, x, x.shape), axis=axes, keepdims=True)
+    return _masked(conj.op(deviation) * (2 / (held - ddof)), where_)
 
 
 def _var_vjp(
@@ -387,6 +454,9 @@ def _var_jvp(
 
 def _half_over(g: Any, ans: Any) -> Any:
     """Return g / (2 std), and 0 where the deviation is 0: the sub-gradient of least norm."""
+    if isinstance(ans, numpy.generic):
+        scalar: Any = ans
+        return g.dtype.type(0) if scalar == 0 else g / (2 * scalar)
     flat = equal.op(ans, 0)
     return where.op(flat, 0.0, g / where.op(flat, 1.0, 2 * ans))
 
@@ -439,15 +509,17 @@ def argmin_(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any
 
 
 @primitive(name="any")
-def any_(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
+def any_(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False, where: Any = None) -> Any:
     """Whether any element holds."""
-    return xp.any(x, axis=axis, keepdims=keepdims)
+    kept = x if where is None else _kept(xp, xp.asarray(x).astype(bool), where, False)
+    return xp.any(kept, axis=axis, keepdims=keepdims)
 
 
 @primitive(name="all")
-def all_(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
+def all_(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False, where: Any = None) -> Any:
     """Whether all elements hold."""
-    return xp.all(x, axis=axis, keepdims=keepdims)
+    kept = x if where is None else _kept(xp, xp.asarray(x).astype(bool), where, True)
+    return xp.all(kept, axis=axis, keepdims=keepdims)
 
 
 @primitive(name="count_nonzero")
@@ -567,7 +639,15 @@ amax, amin = max, min
 
 
 def _moment(
-    name: str, f: Any, a: Any, dtype: Any, out: Any, ddof: Any, correction: Any, **options: Any
+    name: str,
+    f: Any,
+    a: Any,
+    dtype: Any,
+    out: Any,
+    ddof: Any,
+    correction: Any,
+    mean: Any,
+    **options: Any,
 ) -> Tensor:
     refuse_out(name, out)
     if correction is not None:
@@ -576,7 +656,29 @@ def _moment(
         ddof = correction
     if dtype is not None:
         a = astype(a, dtype=dtype)
+    if mean is not None:
+        made = _variance_about(mean, a, ddof, **options)
+        return made if f is var_ else _root(made)
     return f(a, **_options(ddof=ddof or None, **options))  # type: ignore[no-any-return]
+
+
+def _variance_about(
+    mean: Any, a: Any, ddof: float, axis: Any, keepdims: bool, where: Any
+) -> Tensor:
+    """Return the variance about a mean that is known, and may be tracked."""
+    distance = subtract(a, mean)
+    squares = real(multiply(distance, conj(distance)))
+    ones = numpy.broadcast_to(True, squares.shape) if where is None else where
+    n: Any = sum_(broadcast_to(ones, shape=squares.shape), **_options(axis=axis, keepdims=keepdims))
+    total = sum_(squares, **_options(axis=axis, keepdims=keepdims, where=where))
+    made = total / maximum(n - ddof, 0)
+    return made if made.dtype == total.dtype else astype(made, dtype=total.dtype)  # type: ignore[no-any-return]
+
+
+def _root(x: Tensor) -> Tensor:
+    """Return the square root; its derivative at 0 is 0, as that of a deviation."""
+    flat = equal.op(plain(x), 0)
+    return where(flat, plain(x), sqrt(where(flat, 1.0, x)))  # type: ignore[no-any-return]
 
 
 def var(
@@ -588,6 +690,7 @@ def var(
     keepdims: bool = False,
     *,
     where: Any = None,
+    mean: Any = None,
     correction: float | None = None,
 ) -> Tensor:
     """Variance over `axis`; its derivative is 2 * conj(x - mean) / (n - ddof)."""
@@ -602,6 +705,7 @@ def var(
         axis=axis,
         keepdims=keepdims,
         where=plain(where),
+        mean=mean,
     )
 
 
@@ -614,6 +718,7 @@ def std(
     keepdims: bool = False,
     *,
     where: Any = None,
+    mean: Any = None,
     correction: float | None = None,
 ) -> Tensor:
     """Take the standard deviation; its derivative is (x - mean) / (n * std), 0 where std is 0."""
@@ -628,6 +733,7 @@ def std(
         axis=axis,
         keepdims=keepdims,
         where=plain(where),
+        mean=mean,
     )
 
 
@@ -651,21 +757,29 @@ def argmin(a: Any, axis: int | None = None, out: Any = None, *, keepdims: bool =
     return argmin_(a, **_options(axis=axis, keepdims=keepdims))  # type: ignore[no-any-return]
 
 
-def argsort(a: Any, axis: int | None = -1, kind: Any = None) -> Tensor:
+def argsort(
+    a: Any, axis: int | None = -1, kind: Any = None, order: Any = None, *, stable: Any = None
+) -> Tensor:
     """Return the indices that would sort along `axis`; no derivative."""
+    refuse_order("argsort", order)
+    kind = sorting_kind("argsort", kind, stable)
     return argsort_(a, axis=axis, **_options(kind=kind))  # type: ignore[no-any-return]
 
 
-def any(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False) -> Tensor:
+def any(
+    a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, *, where: Any = None
+) -> Tensor:
     """Whether any element along `axis` holds; no derivative."""
     refuse_out("any", out)
-    return any_(a, **_options(axis=axis, keepdims=keepdims))  # type: ignore[no-any-return]
+    return any_(a, **_options(axis=axis, keepdims=keepdims, where=plain(where)))  # type: ignore[no-any-return]
 
 
-def all(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False) -> Tensor:
+def all(
+    a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, *, where: Any = None
+) -> Tensor:
     """Whether all elements along `axis` hold; no derivative."""
     refuse_out("all", out)
-    return all_(a, **_options(axis=axis, keepdims=keepdims))  # type: ignore[no-any-return]
+    return all_(a, **_options(axis=axis, keepdims=keepdims, where=plain(where)))  # type: ignore[no-any-return]
 
 
 def count_nonzero(a: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:

@@ -12,8 +12,7 @@ import numpy
 from backpass.core.arity import primitive
 from backpass.core.backends import backend_of
 from backpass.core.operators import operators
-from backpass.core.ops.elementwise import where
-from backpass.core.ops.indexing import getitem, scatter
+from backpass.core.ops.indexing import getitem
 from backpass.core.rules import linear
 from backpass.core.tensor import Tensor
 
@@ -46,9 +45,9 @@ def astype(xp: Any, x: Any, *, dtype: Any) -> Any:
 
 
 @primitive(name="copy")
-def copy_(xp: Any, x: Any) -> Any:
+def copy_(xp: Any, x: Any, *, order: str = "K") -> Any:
     """Copy."""
-    return xp.array(x)[()]
+    return xp.array(x, order=order)[()]
 
 
 @primitive
@@ -61,6 +60,84 @@ def flip(xp: Any, x: Any, *, axis: Any = None) -> Any:
 def roll(xp: Any, x: Any, *, shift: Any, axis: Any = None) -> Any:
     """Shift the elements along axes, those at the end to the front."""
     return xp.roll(x, shift, axis)
+
+
+@primitive(name="repeat")
+def repeat_(xp: Any, x: Any, *, repeats: int, axis: int) -> Any:
+    """Repeat every element along an axis."""
+    return xp.repeat(x, repeats, axis)
+
+
+@primitive(name="tile")
+def tile_(xp: Any, x: Any, *, counts: tuple[int, ...]) -> Any:
+    """Repeat the whole along axes."""
+    return xp.tile(x, counts)
+
+
+@primitive(name="diagonal")
+def diagonal_(xp: Any, x: Any, *, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """Return the diagonal of a plane."""
+    return xp.diagonal(x, offset, axis1, axis2)
+
+
+@primitive(name="make_diagonal")
+def make_diagonal_(
+    xp: Any, x: Any, *, shape: Any, offset: int = 0, axis1: int = 0, axis2: int = 1
+) -> Any:
+    """Zeros of a shape with the last axis of x on the diagonal of a plane."""
+    return _on_diagonal(xp, x, shape, offset, axis1, axis2)
+
+
+@primitive(name="trace")
+def trace_(xp: Any, x: Any, *, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """Sum of the diagonal of a plane."""
+    return xp.trace(x, offset, axis1, axis2)
+
+
+@primitive
+def trace_back(
+    xp: Any, x: Any, *, shape: Any, offset: int = 0, axis1: int = 0, axis2: int = 1
+) -> Any:
+    """Zeros of a shape with each element of x all along the diagonal of a plane."""
+    x = xp.asarray(x)
+    return _on_diagonal(xp, x.reshape((*x.shape, 1)), shape, offset, axis1, axis2)
+
+
+def _on_diagonal(xp: Any, x: Any, shape: Any, offset: int, axis1: int, axis2: int) -> Any:
+    ndim = len(shape)
+    axis1, axis2 = axis1 % ndim, axis2 % ndim
+    rows, columns = shape[axis1], shape[axis2]
+    rest = [n for i, n in enumerate(shape) if i not in (axis1, axis2)]
+    n = builtins.max(
+        builtins.min(rows + builtins.min(offset, 0), columns - builtins.max(offset, 0)), 0
+    )
+    # Where a plane's elements lie one after the other, those of a diagonal have one distance.
+    flat = xp.zeros((*rest, rows * columns), x.dtype)
+    start = offset if offset >= 0 else -offset * columns
+    if n:
+        flat[..., start : start + n * (columns + 1) : columns + 1] = x
+    made = flat.reshape((*rest, rows, columns))
+    if axis1 == ndim - 2 and axis2 == ndim - 1:
+        return made
+    return xp.moveaxis(made, (-2, -1), (axis1, axis2))
+
+
+@primitive(name="tril")
+def tril_(xp: Any, x: Any, *, k: int = 0) -> Any:
+    """Lower triangle."""
+    return xp.tril(x, k)
+
+
+@primitive(name="triu")
+def triu_(xp: Any, x: Any, *, k: int = 0) -> Any:
+    """Upper triangle."""
+    return xp.triu(x, k)
+
+
+@primitive(name="rot90")
+def rot90_(xp: Any, x: Any, *, k: int, axes: Any) -> Any:
+    """Rotate in a plane."""
+    return xp.rot90(x, k, axes)
 
 
 @primitive(name="concatenate")
@@ -108,6 +185,46 @@ linear(
 )
 linear(concatenate_, joint=_split_back)
 
+
+def _repeat_vjp(g: Any, x: Any, *, repeats: int, axis: int) -> Any:
+    shape = tuple(x.shape)
+    apart = (*shape[: axis + 1], repeats, *shape[axis + 1 :])
+    return operators.sum(reshape.op(g, shape=apart), axis=axis + 1)
+
+
+def _tile_vjp(g: Any, x: Any, *, counts: tuple[int, ...]) -> Any:
+    shape = (1,) * (len(counts) - len(x.shape)) + tuple(x.shape)
+    apart = tuple(n for pair in zip(counts, shape) for n in pair)
+    summed = operators.sum(reshape.op(g, shape=apart), axis=tuple(range(0, len(apart), 2)))
+    return reshape.op(summed, shape=x.shape)
+
+
+def _diagonal_vjp(g: Any, x: Any, *, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    return make_diagonal_.op(g, shape=x.shape, offset=offset, axis1=axis1, axis2=axis2)
+
+
+def _make_diagonal_vjp(g: Any, *, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    return diagonal_.op(g, offset=offset, axis1=axis1, axis2=axis2)
+
+
+linear(repeat_, _repeat_vjp)
+linear(tile_, _tile_vjp)
+linear(diagonal_, _diagonal_vjp)
+linear(make_diagonal_, _make_diagonal_vjp)
+linear(
+    trace_,
+    lambda g, x, *, offset=0, axis1=0, axis2=1: trace_back.op(
+        g, shape=x.shape, offset=offset, axis1=axis1, axis2=axis2
+    ),
+)
+linear(
+    trace_back,
+    lambda g, *, offset=0, axis1=0, axis2=1: trace_.op(g, offset=offset, axis1=axis1, axis2=axis2),
+)
+linear(tril_, lambda g, *, k=0: tril_.op(g, k=k))
+linear(triu_, lambda g, *, k=0: triu_.op(g, k=k))
+linear(rot90_, lambda g, *, k, axes: rot90_.op(g, k=-k, axes=axes))
+
 operators.reshape = reshape.op
 operators.transpose = transpose_.op
 operators.broadcast_to = broadcast_to.op
@@ -135,11 +252,23 @@ def as_operand(a: Any) -> Any:
     return operators.methods["__array__"](a)
 
 
+def as_operand_beside(a: Any, like: Any) -> Any:
+    """Return an operand that has `.shape`; numbers and lists become arrays where `like` lies."""
+    if type(a) is Tensor or (hasattr(a, "shape") and not isinstance(a, numpy.generic)):
+        return a
+    return as_operand(a) if type(a) in (list, tuple) else _library(like).asarray(a)
+
+
+def _several(axes: Any) -> Any:
+    """Return axes, or one axis, as a sequence."""
+    return axes if isinstance(axes, tuple | list) else (axes,)
+
+
 def moveaxis(a: Any, source: Any, destination: Any) -> Tensor:
     """Move axes to other positions; g moves back."""
     a = as_operand(a)
     taken, given = (
-        [normalize_axis(i, a.ndim, "moveaxis") for i in ([axes] if isinstance(axes, int) else axes)]
+        [normalize_axis(i, a.ndim, "moveaxis") for i in _several(axes)]
         for axes in (source, destination)
     )
     if len(set(taken)) != len(set(given)) or len(taken) != len(given):
@@ -162,6 +291,9 @@ def permute_dims(a: Any, axes: Any = None) -> Tensor:
 
 def matrix_transpose(x: Any, /) -> Tensor:
     """Exchange the last two axes; g is transposed back."""
+    x = as_operand(x)
+    if len(x.shape) < 2:
+        raise ValueError(f"matrix_transpose: the array must have two axes, it has {len(x.shape)}")
     return swapaxes(x, -1, -2)
 
 
@@ -169,30 +301,76 @@ def swapaxes(a: Any, axis1: int, axis2: int) -> Tensor:
     """Exchange two axes; g's are exchanged back."""
     a = as_operand(a)
     axes = list(range(a.ndim))
-    axes[axis1], axes[axis2] = axes[axis2], axes[axis1]
+    axis1 = normalize_axis(axis1, a.ndim, "swapaxes")
+    axis2 = normalize_axis(axis2, a.ndim, "swapaxes")
+    axes[axis1], axes[axis2] = axis2, axis1
     return transpose_(a, axes=tuple(axes))  # type: ignore[no-any-return]
 
 
 def rollaxis(a: Any, axis: int, start: int = 0) -> Tensor:
     """Move an axis to before position `start`; g's moves back."""
     a = as_operand(a)
-    axis, start = axis % a.ndim, start + a.ndim if start < 0 else start
+    axis = normalize_axis(axis, a.ndim, "rollaxis")
+    if start != a.ndim:
+        start = normalize_axis(start, a.ndim, "rollaxis")
     return moveaxis(a, axis, start - 1 if start > axis else start)
 
 
 def reshape_(a: Any, /, shape: Any = None, order: str = "C", *, copy: bool | None = None) -> Tensor:
-    """Give the elements another shape; g gets the old one. Order "C" only."""
-    if order not in ("C", "A"):
-        raise TypeError(f"reshape: order={order!r} is not supported: transpose first")
+    """Give the elements another shape, read and written in `order`; g gets the old one."""
     if shape is None:
         raise TypeError("reshape() needs a shape")
-    made = reshape(a, shape=_shape(shape))
-    return copy_(made) if copy else made  # type: ignore[no-any-return]
+    shape = _shape(shape)
+    if order == "C":
+        made = reshape(a, shape=shape)
+    else:
+        a = as_operand(a)
+        if _memory_order("reshape", a, order) == "C":
+            made = reshape(a, shape=shape)
+        else:
+            # Fortran's order is C's with the axes reversed, before and after.
+            turned = tuple(shape)[::-1] if isinstance(shape, tuple | list) else shape
+            made = transpose_(reshape(transpose_(a), shape=turned))
+    if copy is None:
+        return made  # type: ignore[no-any-return]
+    if copy:
+        return copy_(made)  # type: ignore[no-any-return]
+    _check_shared("reshape", a, made)
+    return made  # type: ignore[no-any-return]
+
+
+def _memory_order(name: str, a: Any, order: str) -> str:
+    """Return "C" or "F" for NumPy's four orders; the last two ask how `a` lies in memory."""
+    if order in ("C", "F"):
+        return order
+    if order not in ("A", "K"):
+        raise ValueError(f"{name}: order must be one of 'C', 'F', 'A', or 'K' (got {order!r})")
+    flags = getattr(a.value if isinstance(a, Tensor) else a, "flags", None)
+    if flags is None or flags.c_contiguous:
+        return "C"
+    if flags.f_contiguous:
+        return "F"
+    if order == "K":
+        raise TypeError(f"{name}: order='K' of an array with gaps is not supported: say 'C' or 'F'")
+    return "C"
+
+
+def _check_shared(name: str, a: Any, made: Tensor) -> None:
+    """Raise where `copy=False` cannot be kept."""
+    value = a.value if isinstance(a, Tensor) else a
+    library = _library(value)
+    if value.size and value.ndim and not library.may_share_memory(value, made.value):
+        raise ValueError(f"{name}: a copy cannot be avoided, as copy=False wants: use copy=None")
 
 
 def ravel(a: Any, order: str = "C") -> Tensor:
-    """Flatten; g gets the shape back. Order "C" only."""
-    return reshape_(a, -1, order)
+    """Flatten, reading in `order`; g gets the shape back."""
+    if order == "C":
+        return reshape(a, shape=(-1,))  # type: ignore[no-any-return]
+    a = as_operand(a)
+    if _memory_order("ravel", a, order) == "F":
+        a = transpose_(a)
+    return reshape(a, shape=(-1,))  # type: ignore[no-any-return]
 
 
 def expand_dims(a: Any, axis: Any) -> Tensor:
@@ -228,20 +406,34 @@ def squeeze(a: Any, axis: Any = None) -> Tensor:
 
 
 def concatenate(
-    arrays: Any, /, axis: int | None = 0, out: Any = None, *, dtype: Any = None, casting: Any = None
+    arrays: Any,
+    /,
+    axis: int | None = 0,
+    out: Any = None,
+    *,
+    dtype: Any = None,
+    casting: str = "same_kind",
 ) -> Tensor:
     """Join arrays along an axis, or flattened; each gets its piece of g. `out` is refused."""
-    if out is not None or casting is not None:
-        raise TypeError("concatenate: out= and casting= are not supported")
+    if out is not None:
+        raise TypeError("concatenate: out= is not supported: a Tensor's operations make new ones")
     parts = [as_operand(x) for x in arrays]
     if axis is None:
         parts, axis = [ravel(x) for x in parts], 0
+    if dtype is None and casting == "same_kind":
+        return concatenate_(*parts, axis=axis)  # type: ignore[no-any-return]
     joined = concatenate_(*parts, axis=axis)
-    return joined if dtype is None else astype(joined, dtype=dtype)  # type: ignore[no-any-return]
+    target = joined.dtype if dtype is None else numpy.dtype(dtype)
+    for x in parts:
+        if not numpy.can_cast(x.dtype, target, casting):  # type: ignore[arg-type]
+            raise TypeError(
+                f"concatenate: {x.dtype} is not cast to {target} by casting={casting!r}"
+            )
+    return astype(joined, dtype=target)  # type: ignore[no-any-return]
 
 
 def stack(
-    arrays: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, casting: Any = None
+    arrays: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind"
 ) -> Tensor:
     """Join arrays along a new axis; each gets its piece of g. `out` is refused."""
     parts = [as_operand(x) for x in arrays]
@@ -285,12 +477,12 @@ def _tensor(x: Any) -> Tensor:
     return reshape(x, shape=x.shape)  # type: ignore[no-any-return]
 
 
-def vstack(tup: Any, *, dtype: Any = None, casting: Any = None) -> Tensor:
+def vstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Tensor:
     """Join arrays along the first axis, 1-d ones as rows."""
     return concatenate([atleast_2d(x) for x in tup], dtype=dtype, casting=casting)
 
 
-def hstack(tup: Any, *, dtype: Any = None, casting: Any = None) -> Tensor:
+def hstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Tensor:
     """Join arrays along the second axis, 1-d ones along the first."""
     parts = [atleast_1d(x) for x in tup]
     axis = 0 if parts and parts[0].ndim == 1 else 1
@@ -317,7 +509,7 @@ def append(arr: Any, values: Any, axis: int | None = None) -> Tensor:
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
     """Cut into equal pieces, or before the given indices; the pieces' g are joined."""
     ary = as_operand(ary)
-    if isinstance(indices_or_sections, int) and ary.shape[axis] % indices_or_sections:
+    if numpy.ndim(indices_or_sections) == 0 and ary.shape[axis] % indices_or_sections:
         raise ValueError(
             f"split: axis {axis} of length {ary.shape[axis]} cannot be cut into "
             f"{indices_or_sections} equal pieces: array_split allows unequal ones"
@@ -330,7 +522,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Tenso
     ary = as_operand(ary)
     axis = normalize_axis(axis, ary.ndim, "split")
     length = ary.shape[axis]
-    if isinstance(indices_or_sections, int):
+    if numpy.ndim(indices_or_sections) == 0:
         if indices_or_sections < 1:
             raise ValueError("array_split: the number of sections must be at least 1")
         size, extra = divmod(length, indices_or_sections)
@@ -391,37 +583,35 @@ def rot90(m: Any, k: int = 1, axes: Sequence[int] = (0, 1)) -> Tensor:
     first, second = (normalize_axis(a, m.ndim, "rot90") for a in axes)
     if first == second:
         raise ValueError("rot90: the two axes must be different")
-    k %= 4
-    if k == 0:
+    if k % 4 == 0:
         return copy_(m)  # type: ignore[no-any-return]
-    if k == 2:
-        return flip(m, axis=(first, second))  # type: ignore[no-any-return]
-    if k == 1:
-        return swapaxes(flip(m, axis=second), first, second)
-    return flip(swapaxes(m, first, second), axis=second)  # type: ignore[no-any-return]
+    return rot90_(m, k=k % 4, axes=(first, second))  # type: ignore[no-any-return]
 
 
 def tile(A: Any, reps: Any) -> Tensor:
     """Repeat the whole array along axes; g is summed over the copies."""
-    A = as_operand(A)
-    counts = (reps,) if isinstance(reps, int) else tuple(int(r) for r in reps)
-    ndim = builtins.max(len(counts), A.ndim)
-    counts = (1,) * (ndim - len(counts)) + counts
-    shape = (1,) * (ndim - A.ndim) + tuple(A.shape)
-    apart = tuple(n for length in shape for n in (1, length))
-    spread = tuple(n for count, length in zip(counts, shape) for n in (count, length))
-    whole = tuple(count * length for count, length in zip(counts, shape))
-    return reshape(broadcast_to(reshape(A, shape=apart), shape=spread), shape=whole)  # type: ignore[no-any-return]
+    A, reps = as_operand(A), _on_host(reps)
+    counts = tuple(int(r) for r in reps) if numpy.ndim(reps) else (int(reps),)
+    ndim = builtins.max(len(counts), len(A.shape))
+    return tile_(A, counts=(1,) * (ndim - len(counts)) + counts)  # type: ignore[no-any-return]
 
 
 def repeat(a: Any, repeats: Any, axis: int | None = None) -> Tensor:
-    """Repeat elements along an axis; g is summed over the copies."""
-    a = as_operand(a)
-    if axis is None or a.ndim == 0:
+    """Repeat elements along an axis, each as often, or by counts; g is summed over the copies."""
+    a, repeats = as_operand(a), _on_host(repeats)
+    if axis is None or not len(a.shape):
         a, axis = ravel(a), axis or 0
-    axis = normalize_axis(axis, a.ndim, "repeat")
+    axis = normalize_axis(axis, len(a.shape), "repeat")
+    if numpy.ndim(repeats) == 0:
+        return repeat_(a, repeats=int(repeats), axis=axis)  # type: ignore[no-any-return]
     indices = numpy.repeat(numpy.arange(a.shape[axis]), numpy.asarray(repeats))
     return getitem(a, index=(*(slice(None),) * axis, indices))  # type: ignore[no-any-return]
+
+
+def _on_host(x: Any) -> Any:
+    """Return counts, which may be a Tensor or lie on a device, as something for NumPy."""
+    x = x.value if isinstance(x, Tensor) else x
+    return backend_of((x,)).to_host(x) if hasattr(type(x), "__cuda_array_interface__") else x
 
 
 def broadcast_to_(array: Any, shape: Any, subok: bool = False) -> Tensor:
@@ -431,34 +621,42 @@ def broadcast_to_(array: Any, shape: Any, subok: bool = False) -> Tensor:
 
 
 def copy(a: Any, order: str = "K", subok: bool = False) -> Tensor:
-    """Copy; g flows through."""
-    return copy_(a)  # type: ignore[no-any-return]
+    """Copy, laid out in memory in `order`; g flows through."""
+    return copy_(a) if order == "K" else copy_(a, order=order)  # type: ignore[no-any-return]
 
 
-def astype_(
-    x: Any,
-    dtype: Any,
-    /,
-    order: str = "K",
-    casting: str = "unsafe",
-    subok: bool = True,
-    copy: bool = True,
-) -> Tensor:
+def astype_(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Tensor:
     """Convert the elements; g is converted back, and ends where the new dtype is not inexact."""
-    if casting != "unsafe":
-        numpy.empty(0, as_operand(x).dtype).astype(dtype, casting=casting)  # type: ignore[call-overload]
+    if device is not None:
+        raise TypeError("astype: device= is not supported: use backpass.core.to_device")
     return astype(x, dtype=dtype)  # type: ignore[no-any-return]
 
 
 def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """Return the diagonal of a plane; g goes to the diagonal, the rest gets 0."""
-    moved = moveaxis(a, (axis1, axis2), (-2, -1))
-    n = builtins.min(
-        moved.shape[-2] + builtins.min(offset, 0), moved.shape[-1] - builtins.max(offset, 0)
-    )
-    i = numpy.arange(builtins.max(n, 0))
-    rows, columns = i - builtins.min(offset, 0), i + builtins.max(offset, 0)
-    return getitem(moved, index=(..., rows, columns))  # type: ignore[no-any-return]
+    if offset == 0 and axis1 == 0 and axis2 == 1:
+        return diagonal_(a)  # type: ignore[no-any-return]
+    return diagonal_(a, offset=offset, axis1=axis1, axis2=axis2)  # type: ignore[no-any-return]
+
+
+def make_diagonal(D: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """Return the smallest stack of square matrices with the last axis of D on their diagonal.
+
+    `diagonal` with the same arguments takes it out again, which is what g does.
+
+    Examples
+    --------
+    >>> make_diagonal(numpy.array([1.0, 2.0]))
+    Tensor([[1., 0.],
+           [0., 2.]])
+    """
+    D = as_operand(D)
+    n = D.shape[-1] + abs(offset)
+    ndim = len(D.shape) + 1
+    axis1, axis2 = (normalize_axis(i, ndim, "make_diagonal") for i in (axis1, axis2))
+    lengths = iter(D.shape[:-1])
+    shape = tuple(n if i in (axis1, axis2) else next(lengths) for i in range(ndim))
+    return make_diagonal_(D, shape=shape, offset=offset, axis1=axis1, axis2=axis2)  # type: ignore[no-any-return]
 
 
 def trace(
@@ -467,8 +665,11 @@ def trace(
     """Sum of the diagonal of a plane; g goes to the diagonal. `out` is refused."""
     if out is not None:
         raise TypeError("trace: out= is not supported: a Tensor's operations make new ones")
-    found = diagonal(a, offset, axis1, axis2)
-    return operators.sum(found if dtype is None else astype(found, dtype=dtype), axis=-1)  # type: ignore[no-any-return]
+    if dtype is not None:
+        a = astype(a, dtype=dtype)
+    if offset == 0 and axis1 == 0 and axis2 == 1:
+        return trace_(a)  # type: ignore[no-any-return]
+    return trace_(a, offset=offset, axis1=axis1, axis2=axis2)  # type: ignore[no-any-return]
 
 
 def diag(v: Any, k: int = 0) -> Tensor:
@@ -478,21 +679,17 @@ def diag(v: Any, k: int = 0) -> Tensor:
         return diagonal(v, k)
     if v.ndim != 1:
         raise ValueError(f"diag: v must have one axis or two, it has shape {v.shape}")
-    n = v.shape[0] + abs(k)
-    i = numpy.arange(v.shape[0])
-    return scatter(v, index=(i - builtins.min(k, 0), i + builtins.max(k, 0)), shape=(n, n))  # type: ignore[no-any-return]
+    return make_diagonal(v, k)
 
 
 def tril(m: Any, k: int = 0) -> Tensor:
     """Lower triangle; g passes there."""
-    m = as_operand(m)
-    return where(_library(m).tri(m.shape[-2], m.shape[-1], k, bool), m, m.dtype.type(0))  # type: ignore[no-any-return]
+    return tril_(m, k=k) if k else tril_(m)  # type: ignore[no-any-return]
 
 
 def triu(m: Any, k: int = 0) -> Tensor:
     """Upper triangle; g passes there."""
-    m = as_operand(m)
-    return where(_library(m).tri(m.shape[-2], m.shape[-1], k - 1, bool), m.dtype.type(0), m)  # type: ignore[no-any-return]
+    return triu_(m, k=k) if k else triu_(m)  # type: ignore[no-any-return]
 
 
 def _library(x: Any) -> Any:

@@ -1,0 +1,10 @@
+"""The beta distribution: plain arrays for plain arrays."""
+
+from backpass.autograd.plain import plainly as _plainly
+from backpass.scipy.stats import beta as _differentiable
+
+cdf = _plainly(_differentiable.cdf)
+logpdf = _plainly(_differentiable.logpdf)
+pdf = _plainly(_differentiable.pdf)
+
+__all__ = ["cdf", "logpdf", "pdf"]

@@ -1,0 +1,179 @@
+"""NumPy's names that `backpass.numpy` does not have: why, and the nearest that it has.
+
+The texts stand in the error messages of `backpass.numpy` and of NumPy's functions on Tensors.
+"""
+
+from __future__ import annotations
+
+_PLAIN = "works on plain arrays: numpy.{name}(t.value)"
+_FILE = "reads or writes plain arrays: array(numpy.{name}(...)), or t.value"
+_LATER = "has no derivative here: {way}"
+_WINDOW = "makes a constant: array(numpy.{name}(n))"
+_POLYNOMIAL = "works on plain coefficients: use sums of powers, such as sum(c * x**k)"
+_IN_PLACE = "writes into its argument: {way}"
+_MODULE = "is a module of NumPy's own: import it from numpy"
+_OTHER = "holds what is no array of numbers: use numpy.{name}"
+
+
+def _table(text: str, names: str) -> dict[str, str]:
+    return {name: text.format(name=name) for name in names.split()}
+
+
+def _ways(text: str, ways: dict[str, str]) -> dict[str, str]:
+    return {name: text.format(way=way) for name, way in ways.items()}
+
+
+#: Name: why it is not there, and what to use instead.
+EXCLUDED: dict[str, str] = {
+    **_ways(
+        _LATER,
+        {
+            "apply_along_axis": "use the function's axis=, or stack([f(row) for row in x])",
+            "apply_over_axes": "use the reductions' axis=(i, j), keepdims=True",
+            "average": "use sum(w * x) / sum(w)",
+            "broadcast_arrays": "use broadcast_to for each",
+            "choose": "use select, or where",
+            "compress": "use x[mask]",
+            "convolve": "use sums of products of slices",
+            "copysign": "use where(y < 0, -abs(x), abs(x))",
+            "corrcoef": "use cov's formula and std",
+            "correlate": "use sums of products of slices",
+            "cov": "use d @ d.T / (n - 1), where d = x - mean(x, axis=1, keepdims=True)",
+            "cumprod": "use exp(cumsum(log(x))) where x is positive",
+            "cumulative_prod": "use exp(cumsum(log(x))) where x is positive",
+            "cumulative_sum": "use cumsum",
+            "delete": "use x[mask], or concatenate of slices",
+            "diagflat": "use diag(ravel(x))",
+            "ediff1d": "use diff(ravel(x))",
+            "extract": "use x[mask]",
+            "frexp": "use log2 and exp2",
+            "geomspace": "use logspace of the exponents",
+            "heaviside": "use where(x < 0, 0, where(x > 0, 1, h))",
+            "i0": "use backpass.scipy.special.i0",
+            "insert": "use concatenate of slices",
+            "interp": "use searchsorted for the interval and write the line through its ends",
+            "ldexp": "use x * 2.0**n",
+            "matvec": "use matmul(A, x[..., None])[..., 0]",
+            "median": "use sort(x)[n // 2], or the mean of the two in the middle",
+            "modf": "use x - trunc(x) and trunc(x)",
+            "nancumprod": "use exp(nancumsum(log(x))) where x is positive",
+            "nancumsum": "use cumsum(where(isnan(x), 0, x))",
+            "nanmax": "use max(where(isnan(x), -inf, x))",
+            "nanmean": "use mean(x, where=~isnan(x))",
+            "nanmedian": "use median's way on x[~isnan(x)]",
+            "nanmin": "use min(where(isnan(x), inf, x))",
+            "nanpercentile": "use percentile's way on x[~isnan(x)]",
+            "nanprod": "use prod(where(isnan(x), 1, x))",
+            "nanquantile": "use quantile's way on x[~isnan(x)]",
+            "nanstd": "use std(x, where=~isnan(x))",
+            "nansum": "use sum(where(isnan(x), 0, x))",
+            "nanvar": "use var(x, where=~isnan(x))",
+            "percentile": "use sort(x), and the line between its elements at p / 100 * (n - 1)",
+            "piecewise": "use select, or where",
+            "polyfit": "use backpass.numpy.linalg on the matrix of powers",
+            "polyval": "use sum(c * x**k), or Horner's rule",
+            "ptp": "use max(x) - min(x)",
+            "quantile": "use sort(x), and the line between its elements at q * (n - 1)",
+            "resize": "use tile and slices",
+            "sort_complex": "use sort(astype(x, complex))",
+            "spacing": "use finfo(x.dtype).eps",
+            "nextafter": "use finfo(x.dtype).eps",
+            "take": "use x[indices]",
+            "take_along_axis": "use x[arange(n)[:, None], indices]",
+            "trapezoid": "use sum(diff(x) * (y[1:] + y[:-1])) / 2",
+            "trapz": "use sum(diff(x) * (y[1:] + y[:-1])) / 2",
+            "trim_zeros": "use x[start:stop]",
+            "unwrap": "use x - 2 * pi * cumsum(round(diff(x) / (2 * pi))), with a 0 before it",
+            "vander": "use x[:, None] ** arange(n)",
+            "vecdot": "use sum(conj(x) * y, axis=-1)",
+            "vecmat": "use matmul(x[..., None, :], A)[..., 0, :]",
+            "vectorize": "write the function over whole arrays",
+        },
+    ),
+    **_ways(
+        _IN_PLACE,
+        {
+            "copyto": "use x[...] = y, or x[mask] = y[mask]",
+            "fill_diagonal": "use i = arange(n); x[i, i] = value",
+            "place": "use x[mask] = values",
+            "put": "use x.put(indices, values), or x[indices] = values",
+            "put_along_axis": "use x[arange(n)[:, None], indices] = values",
+            "putmask": "use x[mask] = values",
+        },
+    ),
+    **_ways(
+        "{way}",
+        {
+            "__array_namespace_info__": "describes NumPy: use numpy.__array_namespace_info__",
+            "__version__": "is NumPy's: use numpy.__version__",
+            "array2string": "gives text: use str(t), or numpy.array2string(t.value)",
+            "array_repr": "gives text: use repr(t)",
+            "array_str": "gives text: use str(t)",
+            "asarray_chkfinite": "checks and converts: use asarray(x), and isfinite(x).all()",
+            "broadcast": "iterates over plain arrays: use broadcast_shapes and broadcast_to",
+            "einsum_path": "plans for plain arrays: pass optimize=True to einsum, or the path of "
+            "numpy.einsum_path",
+            "flatiter": "is the type of numpy.ndarray.flat: iterate over t.flat",
+            "format_float_positional": "gives text: use format(t, '.6f')",
+            "format_float_scientific": "gives text: use format(t, '.6e')",
+            "fromfunction": "calls a function with indices: use fun(*indices(shape))",
+            "frompyfunc": "makes arrays of objects: write the function over whole arrays",
+            "in1d": "is an old name: use isin(ravel(x), y)",
+            "iterable": "asks about any object: use hasattr(x, '__iter__')",
+            "mask_indices": "is short: use nonzero(mask)",
+            "ndenumerate": "iterates over plain arrays: use ndindex(t.shape) and t[index]",
+            "nditer": "iterates over plain arrays: use whole arrays, or ndindex(t.shape)",
+            "nested_iters": "iterates over plain arrays: use whole arrays, or ndindex(t.shape)",
+            "require": "is about memory: use asarray(x, order='C')",
+            "ufunc": "is the type of NumPy's functions, those here are primitives: "
+            "use backpass.core.extend.primitive",
+            "unique_all": "is one of unique's forms: use unique(x, True, True, True)",
+            "unique_counts": "is one of unique's forms: use unique(x, return_counts=True)",
+            "unique_inverse": "is one of unique's forms: use unique(x, return_inverse=True)",
+            "unique_values": "is one of unique's forms: use unique(x)",
+        },
+    ),
+    **_table(
+        _WINDOW,
+        "bartlett blackman hamming hanning kaiser",
+    ),
+    **_table(
+        _POLYNOMIAL,
+        "poly poly1d polyadd polyder polydiv polyint polymul polysub roots",
+    ),
+    **_table(
+        _PLAIN,
+        "histogram histogram2d histogram_bin_edges histogramdd",
+    ),
+    **_table(
+        _FILE,
+        "from_dlpack frombuffer fromfile fromiter fromregex fromstring genfromtxt load loadtxt "
+        "memmap save savetxt savez savez_compressed",
+    ),
+    **_table(
+        _OTHER,
+        "asmatrix bmat bytes_ busday_count busday_offset busdaycalendar character complex256 "
+        "datetime64 datetime_as_string datetime_data flexible float128 is_busday isnat matrix "
+        "object_ rec recarray record str_ timedelta64 typecodes void sctypeDict",
+    ),
+    **_table(
+        _MODULE,
+        "char core ctypeslib dtypes emath f2py lib ma polynomial strings testing typing",
+    ),
+    **_table(
+        "is about NumPy itself: use numpy.{name}",
+        "get_include getbufsize info little_endian mintypecode setbufsize show_config "
+        "show_runtime test typename set_string_function",
+    ),
+}
+
+
+def nearest_alternative(name: str) -> str:
+    """Return why a NumPy name is not there and what to use instead; "" if nothing is known.
+
+    Examples
+    --------
+    >>> nearest_alternative("ptp")
+    'has no derivative here: use max(x) - min(x)'
+    """
+    return EXCLUDED.get(name, "")

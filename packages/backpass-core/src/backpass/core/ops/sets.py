@@ -1,0 +1,104 @@
+"""Sets of elements, and how often an element is met: gradients go to where an element was found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backpass.core.backends import backend_of
+from backpass.core.ops.elementwise import logical_not
+from backpass.core.ops.indexing import getitem, scatter
+from backpass.core.ops.questions import untracked
+from backpass.core.ops.shaping import as_operand, astype, concatenate, normalize_axis, ravel
+from backpass.core.tensor import Tensor
+from backpass.core.values import plain
+
+isin = untracked("isin", "Tell which elements are among others; no derivative.")
+digitize = untracked("digitize", "Return the numbers of the bins that elements are in.")
+
+
+def unique(
+    ar: Any,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    axis: int | None = None,
+    *,
+    equal_nan: bool = True,
+    sorted: bool = True,
+) -> Any:
+    """Return the different elements, in ascending order; g goes to the first of each.
+
+    Indices, inverse and counts carry no gradient.
+    """
+    ar = as_operand(ar)
+    value = plain(ar)
+    options = {} if axis is None else {"axis": axis}
+    if not equal_nan:
+        options["equal_nan"] = False
+    _, index, *rest = backend_of((value,)).library.unique(
+        value, True, return_inverse, return_counts, **options
+    )
+    if axis is None:
+        found = getitem(ravel(ar), index=index)
+    else:
+        axis = normalize_axis(axis, len(ar.shape), "unique")
+        found = getitem(ar, index=(*(slice(None),) * axis, index))
+    if not (return_index or rest):
+        return found
+    return (found, *([Tensor(index)] if return_index else []), *map(Tensor, rest))
+
+
+def union1d(ar1: Any, ar2: Any) -> Tensor:
+    """Return the elements of either array, each once, in order; as `unique`."""
+    return unique(concatenate([ar1, ar2], axis=None))  # type: ignore[no-any-return]
+
+
+def intersect1d(
+    ar1: Any, ar2: Any, assume_unique: bool = False, return_indices: bool = False
+) -> Tensor:
+    """Return the elements of both arrays, each once, in order; g goes to the first array.
+
+    `return_indices` is refused.
+    """
+    if return_indices:
+        raise TypeError(
+            "intersect1d: return_indices= is not supported: use numpy.intersect1d on t.value"
+        )
+    found = unique(ar1)
+    return getitem(found, index=plain(isin(found, ar2)))  # type: ignore[no-any-return]
+
+
+def setdiff1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> Tensor:
+    """Return the elements of the first array that are not in the second, each once, in order.
+
+    With `assume_unique` in the order they have in the first array.
+    """
+    found = ravel(ar1) if assume_unique else unique(ar1)
+    return getitem(found, index=plain(logical_not(isin(found, ar2))))  # type: ignore[no-any-return]
+
+
+def setxor1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> Tensor:
+    """Return the elements of exactly one of two arrays, each once, in order."""
+    return unique(concatenate([setdiff1d(ar1, ar2), setdiff1d(ar2, ar1)]))  # type: ignore[no-any-return]
+
+
+def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Tensor:
+    """Count how often each integer is met, or add up weights; g of its bin goes to each weight.
+
+    Raises
+    ------
+    ValueError
+        If there is not one weight for each integer.
+    """
+    places = plain(as_operand(x))
+    counts = backend_of((places,)).library.bincount(places, minlength=minlength)
+    if weights is None:
+        return Tensor(counts)
+    weights = as_operand(weights)
+    if weights.shape != places.shape:
+        raise ValueError(
+            f"bincount: weights of shape {weights.shape} for integers of shape {places.shape}: "
+            "there must be one for each"
+        )
+    weights = weights if weights.dtype == float else astype(weights, dtype=float)
+    return scatter(weights, index=places, shape=counts.shape)  # type: ignore[no-any-return]

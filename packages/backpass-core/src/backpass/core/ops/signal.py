@@ -1,0 +1,82 @@
+"""Functions of `scipy.signal`: convolution and correlation."""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+from backpass.core.arity import Nary
+from backpass.core.ops.elementwise import conj
+from backpass.core.ops.indexing import getitem
+from backpass.core.ops.shaping import as_operand, astype, flip
+from backpass.core.rules import bilinear
+from backpass.core.tensor import Tensor
+from backpass.core.values import as_tensors
+
+# ----- the primitive ----------------------------------------------------------------------------
+
+#: Convolution: mode "full", or "valid" with an x that is nowhere shorter than y.
+convolve_ = Nary("convolve", parameters=("x", "y"), module="scipy.signal")
+
+_OTHER = {"full": "valid", "valid": "full"}
+
+# What spreads x over the output gathers the cotangent over x: the other mode, and y reversed.  A
+# "valid" convolution is gathered at the places of y in x: again "valid".
+bilinear(
+    convolve_,
+    lambda g, y, *, mode, method: convolve_.op(g, flip.op(y), mode=_OTHER[mode], method=method),
+    lambda g, x, *, mode, method: convolve_.op(
+        *((g, flip.op(x)) if mode == "full" else (flip.op(x), g)), mode="valid", method=method
+    ),
+)
+
+
+# ----- the functions, with SciPy's signatures ---------------------------------------------------
+
+
+def _convolved(name: str, x: Any, y: Any, mode: str, method: str) -> Any:
+    if x.ndim != y.ndim:
+        raise ValueError(f"{name}: both arrays need as many axes, not {x.ndim} and {y.ndim}")
+    if mode not in ("full", "same", "valid"):
+        raise ValueError(f"{name}: mode={mode!r}: use 'full', 'same' or 'valid'")
+    pairs = list(zip(x.shape, y.shape))
+    if mode != "valid":
+        whole = convolve_.op(x, y, mode="full", method=method)
+        if mode == "full" or not x.ndim:
+            return whole
+        starts = [(m - 1) // 2 for _, m in pairs]
+        middle = tuple(slice(i, i + n) for i, (n, _) in zip(starts, pairs))
+        return getitem.op(whole, index=middle)
+    if builtins.all(n >= m for n, m in pairs):
+        return convolve_.op(x, y, mode="valid", method=method)
+    if builtins.any(n > m for n, m in pairs):
+        raise ValueError(
+            f"{name}: mode='valid' needs one array that is in no axis shorter than the other, "
+            f"not shapes {x.shape} and {y.shape}"
+        )
+    return convolve_.op(y, x, mode="valid", method=method)
+
+
+def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> Tensor:
+    """Convolution; each gets the correlation of g with the other.
+
+    `mode` is "full", "same" (the middle, of in1's shape) or "valid".
+    """
+    x, y = as_operand(in1), as_operand(in2)
+    return as_tensors(_convolved("convolve", x, y, mode, method))  # type: ignore[no-any-return]
+
+
+def correlate(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> Tensor:
+    """Convolution with the conjugate of in2, reversed; g as in `convolve`."""
+    x, y = as_operand(in1), as_operand(in2)
+    turned = conj.op(flip.op(y)) if y.dtype.kind == "c" else flip.op(y)
+    return as_tensors(_convolved("correlate", x, turned, mode, method))  # type: ignore[no-any-return]
+
+
+def fftconvolve(in1: Any, in2: Any, mode: str = "full", axes: Any = None) -> Tensor:
+    """Convolution by Fourier transforms; g as in `convolve`. `axes` is refused."""
+    if axes is not None:
+        raise TypeError("fftconvolve: axes= is not supported: multiply numpy.fft.fftn along them")
+    operands = map(as_operand, (in1, in2))
+    x, y = (a if a.dtype.kind in "fc" else astype.op(a, dtype=float) for a in operands)
+    return as_tensors(_convolved("fftconvolve", x, y, mode, "fft"))  # type: ignore[no-any-return]

@@ -1,0 +1,1 @@
+"""Functions of `scipy.special`, one family a file."""

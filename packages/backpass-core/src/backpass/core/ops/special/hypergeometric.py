@@ -1,0 +1,70 @@
+"""Hypergeometric functions in their argument, and what differentiates into them.
+
+Each derivative is the same function with its parameters one larger: no differences that would lose
+digits, and nothing divided by zero where the argument is.
+"""
+
+from __future__ import annotations
+
+import math
+
+from backpass.core.arity import Nary, binary, unary
+from backpass.core.rules import elementwise, refused
+
+_SPECIAL = "scipy.special"
+_PARAMETER = refused("there is no closed form in the parameters: keep them constant")
+
+hyp0f1 = binary(
+    "hyp0f1",
+    "Confluent hypergeometric limit function; in z hyp0f1(v + 1, z) / v, none in v.",
+    module=_SPECIAL,
+    parameters=("v", "z"),
+)
+hyp1f1 = Nary(
+    "hyp1f1",
+    doc="Confluent hypergeometric function; in x a / b * hyp1f1(a + 1, b + 1, x), none in a and b.",
+    module=_SPECIAL,
+    parameters=("a", "b", "x"),
+)
+hyp2f1 = Nary(
+    "hyp2f1",
+    doc="Gauss hypergeometric function; in z a * b / c * hyp2f1(a + 1, b + 1, c + 1, z), only.",
+    module=_SPECIAL,
+    parameters=("a", "b", "c", "z"),
+)
+
+elementwise(hyp0f1, _PARAMETER, lambda v, z: hyp0f1.op(v + 1.0, z) / v)
+elementwise(hyp1f1, _PARAMETER, _PARAMETER, lambda a, b, x: a / b * hyp1f1.op(a + 1.0, b + 1.0, x))
+elementwise(
+    hyp2f1,
+    _PARAMETER,
+    _PARAMETER,
+    _PARAMETER,
+    lambda a, b, c, z: a * b / c * hyp2f1.op(a + 1.0, b + 1.0, c + 1.0, z),
+)
+
+# ----- elliptic integrals, the dilogarithm ------------------------------------------------------
+
+ellipk = unary(
+    "ellipk",
+    "Complete elliptic integral of the first kind; pi / 8 * hyp2f1(1.5, 1.5, 2, m).",
+    module=_SPECIAL,
+    parameters=("m",),
+)
+ellipe = unary(
+    "ellipe",
+    "Complete elliptic integral of the second kind; -pi / 8 * hyp2f1(0.5, 1.5, 2, m).",
+    module=_SPECIAL,
+    parameters=("m",),
+)
+spence = unary(
+    "spence",
+    "Dilogarithm, the integral of log(t) / (1 - t) from 1; its derivative is log(z) / (1 - z).",
+    module=_SPECIAL,
+    parameters=("z",),
+)
+
+elementwise(ellipk, lambda m: math.pi / 8 * hyp2f1.op(1.5, 1.5, 2.0, m))
+elementwise(ellipe, lambda m: -math.pi / 8 * hyp2f1.op(0.5, 1.5, 2.0, m))
+# log(z) / (1 - z) without 0 / 0 at 1.
+elementwise(spence, lambda z: -hyp2f1.op(1.0, 1.0, 2.0, 1 - z))

@@ -1,0 +1,16 @@
+"""Integration of ordinary differential equations, differentiable.
+
+Examples
+--------
+>>> import backpass.numpy as np
+>>> from backpass.core import grad
+>>> from backpass.scipy.integrate import odeint
+>>> def decayed(rate):
+...     return odeint(lambda y, t: -rate * y, [1.0], [0.0, 2.0])[-1, 0]
+>>> round(float(grad(decayed)(0.5)), 6), round(-2 * float(np.exp(-1.0)), 6)
+(-0.735759, -0.735759)
+"""
+
+from backpass.core.ops.integrate import odeint
+
+__all__ = ["odeint"]

@@ -1,0 +1,76 @@
+"""Functions of `scipy.integrate`."""
+
+from functools import partial
+from typing import Any
+
+import numpy
+
+from ..cases import Argument, Case, case
+
+# CuPy has no such function, JAX's is jax.experimental.ode's, and Autograd's has no second order.
+_case = partial(case, module="scipy.integrate", without="cupy jax", rtol=1e-4)
+
+#: The differences' error is that of the solver, divided by a small number.
+CLOSE = {"rtol": 1e-13, "atol": 1e-13}
+TIMES = [0.0, 0.4, 0.7, 1.2]
+
+
+def _oscillator(y: Any, t: Any, stiffness: Any, damping: Any) -> Any:
+    return [y[1], -stiffness * y[0] - damping * y[1] * t]
+
+
+def _decay(y: Any, t: Any, rate: Any) -> Any:
+    return -rate * y * y
+
+
+CASES: list[Case] = [
+    _case(
+        "odeint",
+        lambda si, y0, k, c: si.odeint(_oscillator, y0, TIMES, args=(k, c), **CLOSE),
+        (2,),
+        Argument((), 1.0, 2.0),
+        Argument((), 0.2, 0.5),
+    ),
+    _case(
+        "odeint",
+        lambda si, y0, t: si.odeint(_decay, y0, numpy.array(TIMES) + 0.1 * t, args=(0.3,), **CLOSE),
+        Argument((2,), 0.5, 1.5),
+        Argument((4,), 0.0, 1.0),
+        label="times",
+    ),
+    _case(
+        "odeint",
+        lambda si, y0, rate: si.odeint(lambda y, t: _decay(y, t, rate), y0, TIMES, **CLOSE),
+        Argument((2,), 0.5, 1.5),
+        Argument((2,), 0.5, 1.5),
+        label="captured",
+        without="cupy jax autograd",
+    ),
+    _case(
+        "odeint",
+        lambda si, y0, rate: si.odeint(
+            lambda t, y, p: _decay(y, t, p["rate"]),
+            y0,
+            TIMES[::-1],
+            args=({"rate": rate, "name": "decay"},),
+            tfirst=True,
+            **CLOSE,
+        ),
+        Argument((2,), 0.5, 1.0),
+        Argument((2,), 0.1, 0.5),
+        label="backwards_tree",
+        without="cupy jax autograd",
+    ),
+    _case(
+        "odeint",
+        lambda si, y0: si.odeint(_decay, y0, TIMES[:1], args=(0.3,), **CLOSE),
+        (2,),
+        label="one_time",
+    ),
+    _case(
+        "odeint",
+        lambda si, y0: si.odeint(_decay, y0, TIMES, args=(0.3,), **CLOSE),
+        Argument((), 0.5, 1.5),
+        label="0d",
+    ),
+]
