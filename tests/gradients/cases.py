@@ -79,6 +79,8 @@ class Case:
         How close the derivatives are to the differences.
     order
         To which order it is differentiated.
+    phases
+        The signs, or phases, of the outputs are the library's choice: their sizes are compared.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Case:
     without: frozenset[str] = frozenset()
     rtol: float = 1e-5
     order: int = 2
+    phases: bool = False
 
     @property
     def id(self) -> str:

@@ -308,6 +308,8 @@ def test_assignment_is_a_function_of_the_array_and_of_what_is_written(backend, d
     try:
         wanted[index] = y
     except (TypeError, ValueError) as error:
+        if backend.backend.device != "cpu":
+            return  # CuPy takes more there than NumPy
         with pytest.raises(type(error)):
             write(backend.put(x), Tensor(backend.put(y)))
         return

@@ -59,6 +59,13 @@ def test_random_programs(first, judges, subtests):
     for seed, right in judges.judge(range(first, first + TOGETHER)):
         program = Program(seed)
         with subtests.test(program=str(program)):
+            found = ours(program)
+            try:
+                if right is not None:
+                    compare(program, found, right)
+                    continue
+            except AssertionError:
+                right = judges.appeal(seed)
             if right is None:
                 pytest.skip("JAX's compiler aborts")
-            compare(program, ours(program), right)
+            compare(program, found, right)

@@ -252,11 +252,18 @@ CASES: list[Case] = [
     _case("qr", _calling("qr", "complete"), (2, 3), label="complete", without="jax"),
     # ----- eigenvalues -----
     *(
-        _case("eigh", lambda la, x: la.eigh(_hermitian(x)), shape, label=k)
+        _case("eigh", lambda la, x: la.eigh(_hermitian(x)), shape, label=k, phases=True)
         for k, shape in SQUARE.items()
     ),
     *(
-        _case("eigh", _calling("eigh", triangle), (3, 3), label=triangle, without="autograd jax")
+        _case(
+            "eigh",
+            _calling("eigh", triangle),
+            (3, 3),
+            label=triangle,
+            without="autograd jax",
+            phases=True,
+        )
         for triangle in "LU"
     ),
     _case("eigh", _symmetric_function, (3, 5), label="function", complex=True),
@@ -310,10 +317,10 @@ CASES: list[Case] = [
         }.items()
     ),
     *(
-        _case("svd", _calling("svd", full_matrices=False), shape, label=f"raw_{label}")
+        _case("svd", _calling("svd", full_matrices=False), shape, label=f"raw_{label}", phases=True)
         for label, shape in {"square": (3, 3), "tall": (4, 2), "wide": (2, 4)}.items()
     ),
-    _case("svd", _calling("svd"), (3, 3), label="full_square"),
+    _case("svd", _calling("svd"), (3, 3), label="full_square", phases=True),
     *(
         _case("svd", _full, shape, label=f"full_{label}", complex=True, without="autograd jax")
         for label, shape in {"tall": (4, 2), "wide": (2, 4), "stack": (2, 3, 1)}.items()
@@ -330,6 +337,7 @@ CASES: list[Case] = [
             shape,
             label=f"hermitian{label}",
             without="autograd",
+            phases=True,
         )
         for label, shape in {"": (3, 3), "_stack": (2, 2, 2), "_deep_stack": (2, 1, 2, 2)}.items()
     ),

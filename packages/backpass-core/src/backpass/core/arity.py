@@ -334,6 +334,7 @@ class Nary(Primitive):
         self._takes_weak = self.kind in ("elementwise", "linear")
         #: What to keep, by which operands are tracked.
         self._needed: dict[tuple[bool, ...], frozenset[int]] = {}
+        self._savers = [saver(rule) for rule in self.vjps]
         return self.apply
 
     def rule_of(self, i: int) -> Rule | None:
@@ -391,6 +392,13 @@ class Nary(Primitive):
                 for i, value in enumerate(values)
             ]
             return [None, *kept]
+        if self.kind == "elementwise":
+            # Both modes have the same rules: what each reads is kept with its operand.
+            every = (ans, *values)
+            return [
+                None if node is None else save and save(every)
+                for node, save in zip(nodes, self._savers)
+            ]
         mask = tuple([node is not None for node in nodes])
         needed = self._needed.get(mask)
         if needed is None:
@@ -416,8 +424,15 @@ class Nary(Primitive):
         rule = self.jvps[i] if self.jvps else None
         return () if rule is None else rule.positions
 
+    def saved_of(self, i: int, rule: Rule, node: Node, on_tensors: bool) -> Sequence[Any]:
+        """Return what the rule of operand i reads of the call that `node` recorded."""
+        if self.kind != "elementwise":
+            return self.saved_for(rule, node, on_tensors)
+        saved: Sequence[Any] = node.saved[i]
+        return wrap(node, rule.positions, saved) if on_tensors else saved
+
     def saved_for(self, rule: Rule, node: Node, on_tensors: bool) -> list[Any]:
-        """Return what `rule` reads of the call that `node` recorded."""
+        """Return what `rule` reads, where all that is kept lies in one list."""
         positions: Sequence[int] = rule.positions
         if self.variadic:
             first = len(self.parameters)
@@ -448,8 +463,8 @@ class Nary(Primitive):
         )
         kwargs = node.kwargs
         if self.joint is not None:
-            saved = self.saved_for(self.joint, node, on_tensors)
-            gxs = self.joint.run(g, saved, {**(kwargs or {}), "needs": needs})
+            everything = self.saved_for(self.joint, node, on_tensors)
+            gxs = self.joint.run(g, everything, {**(kwargs or {}), "needs": needs})
             return [gx if need else None for gx, need in zip(gxs, needs)]
         pulls = None
         if not on_tensors and type(g) is not tuple:
@@ -460,7 +475,7 @@ class Nary(Primitive):
             if not need or rule is None:
                 made.append(None)
                 continue
-            saved = self.saved_for(rule, node, on_tensors)
+            saved = self.saved_of(i, rule, node, on_tensors)
             gx = NotImplemented
             if pulls is not None and pulls[i] is not rule.call:
                 gx = pulls[i](g, *saved, **(kwargs or {}))  # type: ignore[misc]
@@ -489,7 +504,7 @@ class Nary(Primitive):
             if t is None or (self.vjps and self.vjps[i] is None):
                 continue
             rule = self.forward_rule(i)
-            part = rule.run(t, self.saved_for(rule, node, on_tensors), kwargs)
+            part = rule.run(t, self.saved_of(i, rule, node, on_tensors), kwargs)
             total = part if total is None else operators.add(total, part)
         return total
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import builtins
 from typing import Any
 
-from backpass.core.arity import Nary
+from backpass.core.arity import primitive
+from backpass.core.backends import backend_of
 from backpass.core.ops.elementwise import conj
 from backpass.core.ops.indexing import getitem
 from backpass.core.ops.shaping import as_operand, astype, flip
@@ -15,8 +16,18 @@ from backpass.core.values import as_tensors
 
 # ----- the primitive ----------------------------------------------------------------------------
 
-#: Convolution: mode "full", or "valid" with an x that is nowhere shorter than y.
-convolve_ = Nary("convolve", parameters=("x", "y"), module="scipy.signal")
+
+@primitive(name="convolve")
+def convolve_(xp: Any, x: Any, y: Any, *, mode: str, method: str) -> Any:
+    """Convolve; mode "full", or "valid" with an x that is nowhere shorter than y."""
+    convolve = backend_of((x, y)).function("convolve", "scipy.signal")
+    try:
+        return convolve(x, y, mode=mode, method=method)
+    except NotImplementedError:
+        # Not every library can choose a method for several axes.
+        exact = xp.result_type(x, y).kind in "biu"
+        return convolve(x, y, mode=mode, method="direct" if exact else "fft")
+
 
 _OTHER = {"full": "valid", "valid": "full"}
 

@@ -7,8 +7,17 @@ from typing import Any
 import numpy
 
 from backpass.core.arity import primitive
-from backpass.core.ops.elementwise import exp, log, zero_multiply
-from backpass.core.ops.reductions import sum_
+from backpass.core.ops.elementwise import (
+    equal,
+    exp,
+    greater,
+    log,
+    logical_and,
+    power,
+    where,
+    zero_multiply,
+)
+from backpass.core.ops.reductions import prod_, sum_
 from backpass.core.ops.shaping import as_operand, concatenate_arrays, reshape
 from backpass.core.ops.special.gamma import psi
 from backpass.core.ops.special.incomplete import as_float, special_of, times
@@ -98,11 +107,19 @@ def _checked(x: Any, alpha: Any) -> tuple[Any, Any]:
     return x, alpha
 
 
-def _logpdf(x: Any, alpha: Any) -> Any:
-    x, alpha = _checked(x, alpha)
-    made = logpdf.op(x, alpha)
-    # SciPy gives a number for one point, in a column too.
-    return reshape.op(made, shape=()) if made.shape == (1,) else made
+def _pdf(x: Any, alpha: Any) -> Any:
+    exponents = _column(_reshape, alpha, x) - 1
+    edge = logical_and.op(equal.op(x, 0), greater.op(exponents, 0))
+    if not plain(edge).any():
+        return exp.op(logpdf.op(x, alpha))
+    # The logarithm is -inf there, and the density's slope is not 0 times it: powers know theirs.
+    inner = exp.op(logpdf.op(where.op(edge, 1.0, x), alpha))
+    return inner * prod_.op(power.op(where.op(edge, x, 1.0), exponents), axis=0)
+
+
+def _single(made: Any) -> Any:
+    """Return a number for one point, in a column too, as SciPy."""
+    return as_tensors(reshape.op(made, shape=()) if made.shape == (1,) else made)
 
 
 class dirichlet(Distribution):
@@ -114,11 +131,11 @@ class dirichlet(Distribution):
 
     def pdf(self, x: Any, alpha: Any) -> Tensor:
         """Density; its derivatives are those of logpdf times it."""
-        return as_tensors(exp.op(_logpdf(x, alpha)))  # type: ignore[no-any-return]
+        return _single(_pdf(*_checked(x, alpha)))  # type: ignore[no-any-return]
 
     def logpdf(self, x: Any, alpha: Any) -> Tensor:
         """Logarithm of the density; its derivative in x is (alpha - 1) / x.
 
         In alpha it is log(x) - digamma(alpha) + digamma(sum(alpha)).
         """
-        return as_tensors(_logpdf(x, alpha))  # type: ignore[no-any-return]
+        return _single(logpdf.op(*_checked(x, alpha)))  # type: ignore[no-any-return]
