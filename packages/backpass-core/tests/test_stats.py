@@ -278,6 +278,17 @@ def test_student_far_out():
     assert grad(stats.t.logcdf)(-60.0, 1e6) == 0
 
 
+def test_student_where_the_weight_underflows():
+    # Below about 1 / 1.8e308 a weight is a number that has no finite reciprocal.
+    x = -1380.0
+    assert 0 < numpy.exp(stats.t.logcdf(x, 150.0).value) < 1e-309
+    numpy.testing.assert_allclose(grad(stats.t.logcdf)(x, 150.0), -150.0 / x, rtol=1e-2)
+    # And where it is 0 its logarithm counts as a constant, to second order.
+    assert stats.t.logcdf(-1e5, 300.0).value == -math.inf
+    for f in (grad(stats.t.logcdf, 0), grad(stats.t.logcdf, 1)):
+        assert [f(-1e5, 300.0), *grad(f, (0, 1))(-1e5, 300.0)] == [0, 0, 0]
+
+
 # ----- poisson ----------------------------------------------------------------------------------
 
 
@@ -332,6 +343,37 @@ def test_dirichlet_on_the_edge_of_the_simplex():
         stats.dirichlet.logpdf(x, alpha).value, scipy.stats.dirichlet.logpdf(x, alpha)
     )
     numpy.testing.assert_allclose(grad(stats.dirichlet.logpdf)(x, alpha), [0, 2.5, 2 / 0.6])
+
+
+@pytest.mark.parametrize(
+    ("a", "first", "second"),
+    [
+        (1.0, [0, 21.6, 28.8], [0, 0, 0]),
+        (1.5, [math.inf, 0, 0], None),
+        (2.0, [51.84, 0, 0], [0, 129.6, 172.8]),
+        (2.5, [0, 0, 0], [math.inf, 0, 0]),
+        (3.0, [0, 0, 0], [362.88, 0, 0]),
+    ],
+)
+def test_the_density_of_dirichlet_on_the_edge_has_the_slope_from_inside(a, first, second):
+    x, alpha = numpy.array([0.0, 0.4, 0.6]), numpy.array([a, 2.0, 3.0])
+
+    def f(x):
+        return stats.dirichlet.pdf(x, alpha)
+
+    numpy.testing.assert_allclose(f(x).value, scipy.stats.dirichlet.pdf(x, alpha), rtol=1e-14)
+    numpy.testing.assert_allclose(grad(f)(x), first, atol=1e-12)
+    numpy.testing.assert_allclose(jvp(f, [x], [numpy.eye(3)[0]])[1], first[0], atol=1e-12)
+    if second is not None:
+        numpy.testing.assert_allclose(hessian(f)(x)[0], second, atol=1e-12)
+    # Beside other points, large parameters among them.
+    points = numpy.array([x, [0.2, 0.3, 0.5]]).T
+    both = grad(lambda x: f(x).sum())(points)
+    numpy.testing.assert_allclose(both[:, 0], first, atol=1e-12)
+    numpy.testing.assert_allclose(both[:, 1], grad(f)(points[:, 1]), rtol=1e-12)
+    high = numpy.array([3.0, 4e3, 6e3])
+    assert stats.dirichlet.pdf(x, high).value == 0
+    numpy.testing.assert_array_equal(grad(stats.dirichlet.pdf, (0, 1))(x, high), 0)
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,9 @@ _waiting: list[Any] | None = None
 
 def register(backend: Backend) -> None:
     """Add a backend, or put it in the place of the one of that name."""
-    _loaded[:] = [b for b in _loaded if b.name != backend.name] + [backend]
+    names = [b.name for b in _loaded]
+    place = names.index(backend.name) if backend.name in names else len(names)
+    _loaded[place : place + 1] = [backend]
 
 
 def backends() -> tuple[Backend, ...]:

@@ -116,8 +116,6 @@ class Argument:
 
     def rebuilt(self) -> Any:
         """Return the argument with its fresh Tensors in it."""
-        if self.structure is None:
-            return self.fresh[0]
         return tree.unflatten(
             self.structure,
             [x if t is None else t for x, t in zip(self.leaves, self.fresh)],
@@ -193,11 +191,14 @@ class Call:
             args = released_all(args)
         self.depth = recording.depth = recording.depth + 1
         try:
-            self.arguments = [Argument(i, args[i], self, tensors_only) for i in argnums]
-            self.start = next_serial()
+            arguments: list[Argument] = []
+            self.arguments = arguments
             new = list(args)
-            for a in self.arguments:
-                new[a.position] = a.rebuilt()
+            for i in argnums:
+                a = Argument(i, args[i], self, tensors_only)
+                arguments.append(a)
+                new[i] = a.fresh[0] if a.structure is None else a.rebuilt()
+            self.start = next_serial()
             self.out = fun(*new, **kwargs)
         finally:
             recording.depth -= 1
@@ -256,6 +257,12 @@ def as_tuple(argnums: Argnums, count: int, name: str) -> tuple[int, ...]:
     """Return `argnums` as a tuple of positions among `count` arguments."""
     if type(argnums) is int and 0 <= argnums < count:
         return (argnums,)
+    if type(argnums) is tuple:
+        for i in argnums:
+            if type(i) is not int or not 0 <= i < count:
+                break
+        else:
+            return argnums
     found = (argnums,) if isinstance(argnums, int) else tuple(argnums)
     for i in found:
         if not isinstance(i, int) or not -count <= i < count:

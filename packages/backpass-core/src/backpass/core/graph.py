@@ -183,17 +183,23 @@ class Subgraph:
         stack = [root]
         order: list[Node] = []
         border: list[Node] = []
+        last, sorted_already = root.serial, True
         while stack:
             node = stack.pop()
-            if node.serial <= start or not node.parents:
+            serial = node.serial
+            if serial <= start or not node.parents:
                 border.append(node)
                 continue
             order.append(node)
+            if serial > last:
+                sorted_already = False
+            last = serial
             for parent in node.parents:
                 if parent is not None and parent not in seen:
                     seen.add(parent)
                     stack.append(parent)
-        order.sort(key=_serial, reverse=True)
+        if not sorted_already:
+            order.sort(key=_serial, reverse=True)
         self.order = order
         self.border = border
 

@@ -6,7 +6,7 @@ Python.  Each of these handles the usual case and returns `NotImplemented` for t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy
@@ -42,21 +42,72 @@ def reshape(x: Any, *, shape: tuple[int, ...]) -> Any:
     return made if made.ndim else made[()]
 
 
+def _axes(axis: Any, ndim: int) -> Sequence[int] | None:
+    """Return axes as numbers from 0 on; `None` for what is left to NumPy to understand."""
+    if type(axis) is int:
+        return (axis % ndim,) if -ndim <= axis < ndim else None
+    if axis is None:
+        return range(ndim)
+    if type(axis) is not tuple or not all(type(i) is int and -ndim <= i < ndim for i in axis):
+        return None
+    axes = tuple(i % ndim for i in axis)
+    return axes if len(set(axes)) == len(axes) else None
+
+
 def flip(x: Any, *, axis: Any = None) -> Any:
     """Reverse by a slice."""
     if type(x) is not numpy.ndarray:
         return NotImplemented
-    back, ndim = slice(None, None, -1), x.ndim
-    if type(axis) is int and -ndim <= axis < ndim:
-        return x[(*(slice(None),) * (axis % ndim), back)]
-    if axis is None:
-        return x[(back,) * ndim]
-    if type(axis) is not tuple or not all(type(i) is int and -ndim <= i < ndim for i in axis):
+    axes = _axes(axis, x.ndim)
+    if axes is None:
         return NotImplemented
-    axes = {i % ndim for i in axis}
-    if len(axes) != len(axis):
+    back, whole = slice(None, None, -1), slice(None)
+    return x[tuple([back if i in axes else whole for i in range(x.ndim)])]
+
+
+def sum_vjp(
+    g: Any,
+    x: Any,
+    *,
+    axis: Any = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = None,
+) -> Any:
+    """Spread a cotangent over the axes that were summed, by strides of 0."""
+    if where is not None:
         return NotImplemented
-    return x[tuple([back if i in axes else slice(None) for i in range(ndim)])]
+    shape = x.shape
+    kind = type(g)
+    if kind is numpy.float64 or kind is numpy.float32:
+        return numpy.ndarray(shape, g.dtype, g, 0, (0,) * len(shape))
+    if kind is not numpy.ndarray or not g.flags.c_contiguous:
+        return NotImplemented
+    ndim = len(shape)
+    axes = _axes(axis, ndim)
+    if axes is None or g.ndim != (ndim if keepdims else ndim - len(axes)):
+        return NotImplemented
+    left = iter(g.strides)
+    strides = []
+    for i in range(ndim):
+        stride = 0 if i in axes and not keepdims else next(left)
+        strides.append(0 if i in axes else stride)
+    made = numpy.ndarray(shape, g.dtype, g, 0, strides)
+    made.flags.writeable = False
+    return made
+
+
+def mean_vjp(g: Any, x: Any, *, axis: Any = None, keepdims: bool = False, where: Any = None) -> Any:
+    """Spread a cotangent, divided by their number, over the axes that were averaged."""
+    made = sum_vjp(g, x, axis=axis, keepdims=keepdims, where=where)
+    if made is NotImplemented or not g.size:
+        return NotImplemented
+    size = 1
+    for n in x.shape:
+        size *= n
+    if not size:
+        return NotImplemented
+    return sum_vjp(g / g.dtype.type(size // g.size), x, axis=axis, keepdims=keepdims)
 
 
 def variance(compiled: Mapping[str, Kernel]) -> dict[str, Kernel]:
@@ -113,5 +164,7 @@ def kernels(compiled: Mapping[str, Kernel]) -> dict[str, Kernel]:
         "broadcast_to": broadcast_to,
         "reshape": reshape,
         "flip": flip,
+        "sum.vjp": sum_vjp,
+        "mean.vjp": mean_vjp,
     }
     return {**made, **variance(compiled), **choices(compiled)} if compiled else made

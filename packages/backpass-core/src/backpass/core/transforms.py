@@ -148,7 +148,8 @@ def _gradient(
     nums = _positions(fun, argnums, args)
     call = Call(fun, args, kwargs, nums, has_aux=has_aux, tensors_only=argnums is None)
     out = call.out
-    _check_output(call, out, holomorphic)
+    if type(out) is not Tensor or holomorphic or out.value.size != 1 or out.value.dtype.kind == "c":
+        _check_output(call, out, holomorphic)
     root = live(out) if isinstance(out, Tensor) else None
     outer = False
     cotangents: dict[Node, Any] = {}
@@ -174,11 +175,12 @@ def _gradient(
         )
     for node in leaves:
         give(node, plain(cotangents.pop(node, None)))
-    gradients = [collect(argument, cotangents) for argument in call.arguments]
+    arguments = call.arguments
+    gradients = [collect(argument, cotangents) for argument in arguments]
     if use_gpu:
         _check_device(gradients, call.name)
     if gathers and call.depth == 1:
-        for argument, gs in zip(call.arguments, gradients):
+        for argument, gs in zip(arguments, gradients):
             for tensor, g in zip(argument.leaves, gs):
                 if isinstance(tensor, Tensor) and g is not None:
                     add_gradient(tensor, plain(g))
@@ -186,10 +188,12 @@ def _gradient(
         call.aux = call.released_aux(outer)
     if not outer:
         call.end()
-    made = [argument.shaped(gs) for argument, gs in zip(call.arguments, gradients)]
-    if argnums is None:
-        return call, made[0] if len(made) == 1 else made
-    return call, made[0] if isinstance(argnums, int) else tuple(made)
+    if len(arguments) == 1 and type(argnums) is not tuple:
+        # A list of one number is a tuple of one, too.
+        alone = arguments[0].shaped(gradients[0])
+        return call, alone if argnums is None or isinstance(argnums, int) else (alone,)
+    made = [argument.shaped(gs) for argument, gs in zip(arguments, gradients)]
+    return call, made if argnums is None else tuple(made)
 
 
 def _positions(fun: Function, argnums: Argnums | None, args: tuple[Any, ...]) -> Sequence[int]:
@@ -205,13 +209,7 @@ def _positions(fun: Function, argnums: Argnums | None, args: tuple[Any, ...]) ->
 
 
 def _check_output(call: Call, out: Any, holomorphic: bool) -> None:
-    if (
-        type(out) is Tensor
-        and out.value.size == 1
-        and not holomorphic
-        and out.value.dtype.kind != "c"
-    ):
-        return  # the usual case
+    """Raise if `out` is nothing that `grad` can start from."""
     if out is None:
         raise TypeError(f"{call.name} returned None: did you forget return?")
     value = out.value if isinstance(out, Tensor) else out

@@ -14,6 +14,7 @@ from backpass.core.ops.shaping import (
     as_operand,
     as_operand_beside,
     concatenate_arrays,
+    copy_,
     reshape,
     stack,
 )
@@ -40,7 +41,7 @@ def block(arrays: Any) -> Tensor:
     ndim = max([depth, *(len(x.shape) for x in leaves)])
     found = iter(leaves)
     made = _block(arrays, found, depth, ndim)
-    return as_tensors(operators.positive(made) if made is arrays else made)  # type: ignore[no-any-return]
+    return as_tensors(copy_.op(made) if made is arrays else made)  # type: ignore[no-any-return]
 
 
 def _depth(arrays: Any) -> int:

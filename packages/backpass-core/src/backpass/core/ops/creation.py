@@ -322,13 +322,19 @@ class Creation:
         device: Any = None,
         like: Any = None,
     ) -> Tensor:
-        """Numbers from start to stop in steps; the bounds carry no gradient."""
+        """Numbers from start to stop in steps; differentiable in start and step."""
         self._check("arange", device, like)
         bounds = (start_or_stop,) if stop is None else (start_or_stop, stop)
         if stop is None and step != 1:
             bounds = (0, start_or_stop)
         steps = () if len(bounds) == 1 else (step,)
-        return Tensor(self._xp.arange(*map(_number, (*bounds, *steps)), dtype=dtype))
+        made = self._xp.arange(*map(_number, (*bounds, *steps)), dtype=dtype)
+        start = 0 if len(bounds) == 1 else bounds[0]
+        if not any(isinstance(x, Tensor) and x.tracked for x in (start, step)):
+            return Tensor(made)
+        places = self._xp.arange(len(made), dtype=made.dtype)
+        found = as_tensors(operators.add(start, operators.multiply(step, places)))
+        return found if found.dtype == made.dtype else astype(found, dtype=made.dtype)  # type: ignore[no-any-return]
 
     def linspace(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy
@@ -15,6 +16,7 @@ from backpass.core.ops.shaping import (
     as_operand_beside,
     broadcast_to,
     concatenate_arrays,
+    copy_,
     normalize_axis,
     reshape,
 )
@@ -65,13 +67,15 @@ def diff(
     ValueError
         If `n` is negative, or `a` has no axis.
     """
+    n = operator.index(n)
     if n < 0:
         raise ValueError(f"diff: n must not be negative, it is {n}")
+    a = as_operand(a)
     if prepend is not _MISSING or append is not _MISSING:
-        a = _between(as_operand(a), axis, prepend, append)
+        a = _between(a, axis, prepend, append)
     if n == 0:
-        return as_tensors(operators.positive(as_operand(a)))  # type: ignore[no-any-return]
-    if not len(a.shape if hasattr(a, "shape") else numpy.shape(a)):
+        return copy_(a)  # type: ignore[no-any-return]
+    if not len(a.shape):
         raise ValueError("diff: the array must have at least one axis")
     return diff_(a) if n == 1 and axis == -1 else diff_(a, n=n, axis=axis)  # type: ignore[no-any-return]
 
@@ -136,7 +140,9 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
     """
     f = as_operand(f)
     ndim = len(f.shape)
-    given = range(ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    given = (
+        range(ndim) if axis is None else (axis,) if isinstance(axis, int | numpy.integer) else axis
+    )
     axes = [normalize_axis(i, ndim, "gradient") for i in given]
     spacings = [x if isinstance(x, int | float) else as_operand(x) for x in varargs]
     if not spacings:

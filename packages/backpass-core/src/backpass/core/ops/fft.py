@@ -9,8 +9,9 @@ frequencies whose mirror images are left out.  Padding and truncation are each o
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
 from typing import Any
+
+import numpy
 
 from backpass.core.arity import primitive
 from backpass.core.ops.elementwise import conj, divide
@@ -196,12 +197,12 @@ def _along_axes(f: Primitive, a: Any, s: Any, axes: Any, norm: Any, out: Any) ->
         if len(set(axes)) != len(axes):
             raise ValueError(f"{f.name}: axes={axes} names an axis twice: transform twice")
     if s is not None:
-        # The last axis of irfftn stands for about twice its length: only there -1 is not simple.
-        lengths = [operator.index(-1 if n is None else n) for n in s]
         whole = [a.shape[i] for i in axes]
+        lengths = [m if n == -1 else n for n, m in zip(s, whole)]
+        # The last axis of irfftn stands for about twice its length, of which -1 knows nothing.
         if f is irfftn_ and whole:
             whole[-1] = 2 * (whole[-1] - 1)
-        kwargs["s"] = tuple(m if n == -1 else n for n, m in zip(lengths, whole))
+        kwargs["s"] = tuple(m if n is None else operator.index(n) for n, m in zip(lengths, whole))
     if norm is not None:
         kwargs["norm"] = norm
     return f(a, **kwargs)
@@ -318,11 +319,11 @@ def _swapped(norm: str | None) -> str:
 def _shift(x: Any, axes: Any, sign: int) -> Any:
     x = as_operand(x)
     if axes is None:
-        axes = tuple(range(x.ndim))
-    axes = tuple(axes) if isinstance(axes, Sequence) else (operator.index(axes),)
-    lengths = [x.shape[normalize_axis(i, x.ndim, "fftshift")] for i in axes]
-    shifts = tuple(n // 2 if sign > 0 else -(n // 2) for n in lengths)
-    return roll(x, shift=shifts, axis=axes)
+        axes = range(x.ndim)
+    elif isinstance(axes, int | numpy.integer):
+        axes = (axes,)
+    places = tuple(normalize_axis(i, x.ndim, "fftshift") for i in axes)
+    return roll(x, shift=tuple(sign * (x.shape[i] // 2) for i in places), axis=places)
 
 
 def fftshift(x: Any, axes: Any = None) -> Tensor:

@@ -111,14 +111,20 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
     Raises
     ------
     ValueError
-        If the axes do not pair, or pair axes of different lengths.
+        If the axes do not pair, pair axes of different lengths, or name one twice.
+    numpy.exceptions.AxisError
+        If an axis does not exist.
     """
     a, b = as_operand(a), as_operand(b)
-    if isinstance(axes, int):
-        a_axes, b_axes = list(range(a.ndim - axes, a.ndim)), list(range(axes))
+    if isinstance(axes, int | numpy.integer):
+        given: Any = range(-axes, 0), range(axes)
     else:
-        a_axes, b_axes = ([x] if isinstance(x, int) else list(x) for x in axes)
-    a_axes, b_axes = [x % a.ndim for x in a_axes], [x % b.ndim for x in b_axes]
+        given = ([x] if isinstance(x, int | numpy.integer) else x for x in axes)
+    a_axes, b_axes = (
+        [normalize_axis(i, x.ndim, "tensordot") for i in pair] for x, pair in zip((a, b), given)
+    )
+    if len({*a_axes}) < len(a_axes) or len({*b_axes}) < len(b_axes):
+        raise ValueError(f"tensordot: axes {a_axes} and {b_axes} name an axis twice")
     if [a.shape[x] for x in a_axes] != [b.shape[x] for x in b_axes]:
         raise ValueError(
             f"tensordot: axes {a_axes} of shape {a.shape} and {b_axes} of shape {b.shape} "

@@ -10,6 +10,7 @@ import numpy
 from backpass.core.arity import primitive
 from backpass.core.backends import backend_of
 from backpass.core.operators import operators
+from backpass.core.ops.elementwise import isnan, where
 from backpass.core.ops.indexing import getitem
 from backpass.core.ops.reductions import max_, mean_, min_
 from backpass.core.ops.shaping import (
@@ -17,6 +18,7 @@ from backpass.core.ops.shaping import (
     as_operand_beside,
     broadcast_to,
     concatenate_arrays,
+    copy_,
     flip,
     normalize_axis,
 )
@@ -82,8 +84,9 @@ def _statistics(
 ) -> Pair:
     """Repeat a statistic of the first elements, and one of the last."""
     n = x.shape[axis]
-    first = n if lengths[0] is None else min(int(lengths[0]), n)
-    last = n if lengths[1] is None else min(int(lengths[1]), n)
+    first, last = (n if k is None else min(round(k), n) for k in lengths)
+    if first < 0 or last < 0:
+        raise ValueError(f"pad: stat_length={lengths} must not be negative")
     before = statistic(_cut(x, axis, 0, first), axis)
     same = first == last == n
     after = before if same else statistic(_cut(x, axis, n - last, None), axis)
@@ -92,8 +95,11 @@ def _statistics(
 
 def _median(x: Any, axis: int) -> Any:
     n = x.shape[axis]
-    middle = _cut(sort_.op(x, axis=axis), axis, (n - 1) // 2, n // 2 + 1)
-    return mean_.op(middle, axis=axis, keepdims=True)
+    ordered = sort_.op(x, axis=axis)
+    middle = mean_.op(_cut(ordered, axis, (n - 1) // 2, n // 2 + 1), axis=axis, keepdims=True)
+    # A nan is sorted to the end, and makes the median nan.
+    last = _cut(ordered, axis, -1, None)
+    return where.op(isnan.op(last), last, middle)
 
 
 _STATISTICS: dict[str, Callable[[Any, int], Any]] = {
@@ -174,6 +180,8 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Te
         raise ValueError(f"pad: mode {mode!r} takes no keyword {name!r}")
     x = as_operand(array)
     widths = _widths(pad_width, len(x.shape))
+    if not widths:
+        return copy_(x)  # type: ignore[no-any-return]
     if x.dtype.kind not in "fc":
         xp = backend_of((plain(x),)).library
         return Tensor(xp.pad(plain(x), widths, mode, **{k: plain(v) for k, v in kwargs.items()}))
@@ -193,7 +201,7 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Te
 
 def _padded(x: Any, axis: int, width: Pair, mode: str, options: Any) -> Any:
     """Pad one axis; those before it are padded already, as in NumPy."""
-    if x.shape[axis] == 0 and mode not in ("constant", "linear_ramp"):
+    if x.shape[axis] == 0 and mode != "constant":
         raise ValueError(f"pad: axis {axis} is empty: mode {mode!r} has nothing to take from it")
     if mode in ("reflect", "symmetric") and options == "odd":
         return _odd(x, axis, width, int(mode == "reflect"))
@@ -239,9 +247,11 @@ def _pairs(option: Any, ndim: int) -> Sequence[Pair]:
     rows = _parts(option)
     if not any(map(_is_sequence, rows)):
         rows = [rows]
-    pairs = [(row[0], row[-1]) for row in map(_parts, rows)]
-    if len(pairs) not in (1, ndim):
-        raise ValueError(f"pad: {len(pairs)} pairs of values are given for {ndim} axes")
+    pairs = [(row[0], row[-1]) for row in map(_parts, rows) if len(row) in (1, 2)]
+    if len(pairs) != len(rows) or len(pairs) not in (1, ndim):
+        raise ValueError(
+            f"pad: a keyword must be one number, a pair, or a pair for each of {ndim} axes"
+        )
     return pairs * ndim if len(pairs) == 1 else pairs
 
 

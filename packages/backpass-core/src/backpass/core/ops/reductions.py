@@ -29,6 +29,7 @@ from backpass.core.ops.elementwise import (
 )
 from backpass.core.ops.indexing import getitem
 from backpass.core.ops.shaping import (
+    as_operand,
     astype,
     broadcast_to,
     concatenate_arrays,
@@ -72,9 +73,13 @@ def count(x: Any, axis: Any) -> int:
     return n
 
 
+#: What keywords are when they say nothing, other than `None`.
+_USUAL = {"keepdims": False, "where": True}
+
+
 def _options(**options: Any) -> dict[str, Any]:
-    """Return the keywords that were given: a call without them takes the short way."""
-    return {k: v for k, v in options.items() if v is not None and v is not False}
+    """Return the keywords that say something: a call without them takes the short way."""
+    return {k: v for k, v in options.items() if v is not None and v is not _USUAL.get(k)}
 
 
 def _masked(g: Any, where_: Any) -> Any:
@@ -212,6 +217,8 @@ def prod_(
     return ans if initial is None else ans * _like(xp, initial, ans)
 
 
+#: The least normal float, by the character of its type.
+_TINY = {c: float(numpy.finfo(c).tiny) for c in "efdFD"}
 #: A derivative that is itself differentiated is built by halves up to so many factors.
 _FEW = 64
 
@@ -226,7 +233,9 @@ def _by_division(ans: Any, x: Any, n: int) -> bool:
     if n <= _FEW and isinstance(x, Tensor):
         return False
     size = abs(plain(ans))
-    lowest = float(numpy.finfo(ans.dtype).tiny)
+    lowest = _TINY.get(ans.dtype.char, math.inf)
+    if isinstance(size, numpy.generic):
+        return lowest < float(size) < math.inf
     return bool(((size > lowest) & (size < math.inf)).all())
 
 
@@ -576,7 +585,8 @@ def mean(
     refuse_out("mean", out)
     if dtype is not None:
         a = astype(a, dtype=dtype)
-    return mean_(a, **_options(axis=axis, keepdims=keepdims, where=plain(where)))  # type: ignore[no-any-return]
+    made = mean_(a, **_options(axis=axis, keepdims=keepdims, where=plain(where)))
+    return made if dtype is None or made.dtype == dtype else astype(made, dtype=dtype)  # type: ignore[no-any-return]
 
 
 def prod(
@@ -655,11 +665,22 @@ def _moment(
             raise ValueError(f"{name}: give ddof or correction, not both: they mean the same")
         ddof = correction
     if dtype is not None:
-        a = astype(a, dtype=dtype)
-    if mean is not None:
+        # A narrower type, or a real one for complex numbers, is that of the result.
+        a = as_operand(a)
+        a = astype(a, dtype=_inexact(name, a.dtype, dtype))
+    if mean is None:
+        made = f(a, **_options(ddof=ddof or None, **options))
+    else:
         made = _variance_about(mean, a, ddof, **options)
-        return made if f is var_ else _root(made)
-    return f(a, **_options(ddof=ddof or None, **options))  # type: ignore[no-any-return]
+        made = made if f is var_ else _root(made)
+    return made if dtype is None or made.dtype == dtype else astype(made, dtype=dtype)  # type: ignore[no-any-return]
+
+
+def _inexact(name: str, own: Any, dtype: Any) -> Any:
+    """Return the dtype that holds an operand and what `dtype=` asks for."""
+    if numpy.dtype(dtype).kind not in "fc":
+        raise TypeError(f"{name}: dtype={dtype} would round the mean: use {name}(x).astype(dtype)")
+    return numpy.result_type(own, dtype)
 
 
 def _variance_about(

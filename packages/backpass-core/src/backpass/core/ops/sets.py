@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy
+
 from backpass.core.backends import backend_of
 from backpass.core.ops.elementwise import logical_not
 from backpass.core.ops.indexing import getitem, scatter
-from backpass.core.ops.questions import untracked
+from backpass.core.ops.questions import result_type, untracked
 from backpass.core.ops.shaping import as_operand, astype, concatenate, normalize_axis, ravel
 from backpass.core.tensor import Tensor
 from backpass.core.values import plain
@@ -64,8 +66,10 @@ def intersect1d(
         raise TypeError(
             "intersect1d: return_indices= is not supported: use numpy.intersect1d on t.value"
         )
-    found = unique(ar1)
-    return getitem(found, index=plain(isin(found, ar2)))  # type: ignore[no-any-return]
+    found, other = unique(ar1), as_operand(ar2)
+    kind = result_type(found, other)
+    found = getitem(found, index=plain(isin(found, other)))
+    return found if found.dtype == kind else astype(found, dtype=kind)  # type: ignore[no-any-return]
 
 
 def setdiff1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> Tensor:
@@ -89,8 +93,12 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Tensor:
     ------
     ValueError
         If there is not one weight for each integer.
+    TypeError
+        If the weights are complex.
     """
     places = plain(as_operand(x))
+    if type(x) is list and not x:
+        places = places.astype(numpy.intp)
     counts = backend_of((places,)).library.bincount(places, minlength=minlength)
     if weights is None:
         return Tensor(counts)
@@ -99,6 +107,10 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Tensor:
         raise ValueError(
             f"bincount: weights of shape {weights.shape} for integers of shape {places.shape}: "
             "there must be one for each"
+        )
+    if weights.dtype.kind == "c":
+        raise TypeError(
+            "bincount: the weights are complex: add the counts of their real and imaginary parts"
         )
     weights = weights if weights.dtype == float else astype(weights, dtype=float)
     return scatter(weights, index=places, shape=counts.shape)  # type: ignore[no-any-return]

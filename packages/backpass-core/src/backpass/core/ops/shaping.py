@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -527,7 +528,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Tenso
             raise ValueError("array_split: the number of sections must be at least 1")
         size, extra = divmod(length, indices_or_sections)
         sizes = [size + 1] * extra + [size] * (indices_or_sections - extra)
-        ends = [builtins.sum(sizes[: i + 1]) for i in range(len(sizes))][:-1]
+        ends = list(itertools.accumulate(sizes))[:-1]
     else:
         ends = [int(i) for i in indices_or_sections]
     before = (slice(None),) * axis
@@ -537,18 +538,25 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Tenso
 
 def vsplit(ary: Any, indices_or_sections: Any) -> list[Tensor]:
     """Cut along the first axis."""
-    return split(ary, indices_or_sections, 0)
+    return split(_with_axes("vsplit", ary, 2), indices_or_sections, 0)
 
 
 def hsplit(ary: Any, indices_or_sections: Any) -> list[Tensor]:
     """Cut along the second axis, the only one of a 1-d array."""
-    ary = as_operand(ary)
+    ary = _with_axes("hsplit", ary, 1)
     return split(ary, indices_or_sections, 0 if ary.ndim == 1 else 1)
 
 
 def dsplit(ary: Any, indices_or_sections: Any) -> list[Tensor]:
     """Cut along the third axis."""
-    return split(ary, indices_or_sections, 2)
+    return split(_with_axes("dsplit", ary, 3), indices_or_sections, 2)
+
+
+def _with_axes(name: str, ary: Any, least: int) -> Any:
+    ary = as_operand(ary)
+    if ary.ndim < least:
+        raise ValueError(f"{name}: the array has {ary.ndim} axes, it needs at least {least}")
+    return ary
 
 
 def unstack(x: Any, /, *, axis: int = 0) -> tuple[Tensor, ...]:
@@ -617,7 +625,10 @@ def _on_host(x: Any) -> Any:
 def broadcast_to_(array: Any, shape: Any, subok: bool = False) -> Tensor:
     """Repeat along new axes and axes of length 1; g is summed over the copies."""
     shape = _shape(shape)
-    return broadcast_to(array, shape=(shape,) if isinstance(shape, int) else tuple(shape))  # type: ignore[no-any-return]
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    if builtins.min(shape, default=0) < 0:
+        raise ValueError(f"broadcast_to: shape={shape} has a negative length")
+    return broadcast_to(array, shape=shape)  # type: ignore[no-any-return]
 
 
 def copy(a: Any, order: str = "K", subok: bool = False) -> Tensor:

@@ -21,6 +21,7 @@ from backpass.core.ops.linalg.matrices import (
 from backpass.core.ops.linalg.solving import solve
 from backpass.core.ops.linear import matmul
 from backpass.core.ops.reductions import sum_
+from backpass.core.ops.shaping import as_operand
 from backpass.core.rules import defjvp, defvjp, nondifferentiable
 from backpass.core.tensor import Tensor, live
 from backpass.core.values import plain
@@ -122,7 +123,7 @@ def eigh(a: Any, UPLO: str = "L") -> EighResult:
 
 def eigvalsh(a: Any, UPLO: str = "L") -> Tensor:
     """Eigenvalues of Hermitian matrices; v diag(g) v^H flows back, to the triangle that is read."""
-    triangle = _triangle(UPLO)
+    a, triangle = as_operand(a), _triangle(UPLO)
     return eigh_(a, UPLO=triangle)[0] if is_tracked(a) else eigvalsh_(a, UPLO=triangle)  # type: ignore[no-any-return]
 
 
@@ -220,4 +221,5 @@ def eig(a: Any) -> EigResult:
 
 def eigvals(a: Any) -> Tensor:
     """Eigenvalues of matrices; inv(v).T diag(g) v.T flows back, see `eig`."""
+    a = as_operand(a)
     return eig_(a)[0] if is_tracked(a) else eigvals_(a)  # type: ignore[no-any-return]

@@ -12,7 +12,7 @@ from backpass.core.ops.linalg.matrices import adjoint, conjugate, hermitian, lib
 from backpass.core.ops.linalg.singular_values import svdvals
 from backpass.core.ops.linear import matmul
 from backpass.core.ops.reductions import sum_
-from backpass.core.ops.shaping import as_operand
+from backpass.core.ops.shaping import as_operand, astype
 from backpass.core.rules import defjvp, defvjp
 from backpass.core.tensor import Tensor
 from backpass.core.values import plain
@@ -87,7 +87,8 @@ def _from_lower(a: Any) -> Any:
         raise numpy.linalg.LinAlgError(
             f"Last 2 dimensions of the array must be square, the shape is {tuple(a.shape)}"
         )
-    return hermitian(a, "L")
+    # Half of a diagonal is no integer.
+    return hermitian(a if a.dtype.kind in "fc" else astype(a, dtype=float), "L")
 
 
 # ----- lstsq ------------------------------------------------------------------------------------
@@ -119,8 +120,13 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> LstsqResult:
             f"shape {tuple(a.shape)}, b {tuple(b.shape)}"
         )
     m, n = a.shape
+    kind = numpy.result_type(a.dtype, b.dtype)
+    a = a if a.dtype == kind else astype(a, dtype=kind)
     if rcond is None:
         rcond = _default_limit(a)
+    elif rcond < 0:
+        # LAPACK's own limit.
+        rcond = _default_limit(a) / max(m, n)
     x = matmul(pinv_(a, rcond=rcond), b)
     s = svdvals(a)
     values = s.value

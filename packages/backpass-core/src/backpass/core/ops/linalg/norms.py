@@ -30,7 +30,14 @@ from backpass.core.ops.linalg.products import check_square
 from backpass.core.ops.linalg.singular_values import svdvals
 from backpass.core.ops.linalg.solving import inv
 from backpass.core.ops.reductions import max_, min_, normal_axes, sum_
-from backpass.core.ops.shaping import as_operand, moveaxis, normalize_axis, reshape, transpose_
+from backpass.core.ops.shaping import (
+    as_operand,
+    astype,
+    moveaxis,
+    normalize_axis,
+    reshape,
+    transpose_,
+)
 from backpass.core.rules import defjvp, defvjp
 from backpass.core.tensor import Tensor
 from backpass.core.values import plain
@@ -155,6 +162,7 @@ def _norm_of_matrices(x: Any, ord: Any, axes: tuple[int, ...]) -> Any:
         return _extreme(_SPECTRAL[ord], svdvals(x), ord)
     if ord not in (1, -1, math.inf, -math.inf):
         raise ValueError("Invalid norm order for matrices.")
+    x = x if x.dtype.kind in "fc" else astype(x, dtype=float)
     sums = sum_(absolute(x), axis=-2 if abs(ord) == 1 else -1)
     return _extreme(max_ if ord > 0 else min_, sums, ord)
 

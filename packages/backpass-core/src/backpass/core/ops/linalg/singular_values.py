@@ -29,7 +29,7 @@ from backpass.core.ops.linalg.matrices import (
 )
 from backpass.core.ops.linear import matmul
 from backpass.core.ops.reductions import sum_
-from backpass.core.ops.shaping import concatenate_arrays
+from backpass.core.ops.shaping import as_operand, concatenate_arrays
 from backpass.core.rules import defjvp, defvjp, nondifferentiable
 from backpass.core.tensor import Tensor
 from backpass.core.values import plain
@@ -265,6 +265,7 @@ def svd(
 
 def _svd_of_hermitian(a: Any, compute_uv: bool) -> Any:
     """Decompose by eigenvalues: their signs go to the right vectors."""
+    a = as_operand(a)
     if compute_uv or is_tracked(a):
         w, v = eigh_(a, UPLO="L")
     else:
@@ -286,6 +287,7 @@ def _svd_of_hermitian(a: Any, compute_uv: bool) -> Any:
 
 def svdvals(x: Any, /) -> Tensor:
     """Singular values, descending; u diag(g) vh flows back, and 0 from a singular value 0."""
+    x = as_operand(x)
     return svd_(x, full_matrices=False)[1] if is_tracked(x) else svdvals_(x)  # type: ignore[no-any-return]
 
 

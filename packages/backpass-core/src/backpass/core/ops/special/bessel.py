@@ -122,11 +122,14 @@ jn = jv
 # ----- orders 0 and 1 ---------------------------------------------------------------------------
 
 
-def _over_power(name: str, zeroth: Primitive, first: Primitive, turn: int) -> Primitive:
+def _over_power(
+    name: str, zeroth: Primitive, first: Primitive, turn: int, scaled: bool = False
+) -> Primitive:
     """Return the primitive x -> J_n(x) / x**n, smooth at 0; for I with `turn` +1 in place of -1.
 
     Its derivative is -x times the same with n + 1 (`turn` * x).  Near 0 it is a power series, and
-    beyond that the recurrence upwards in n, which is stable where x is larger than n.
+    beyond that the recurrence upwards in n, which is stable where x is larger than n.  If `scaled`,
+    all of it is times exp(-|x|).
     """
 
     @primitive(name=name)
@@ -148,14 +151,21 @@ def _over_power(name: str, zeroth: Primitive, first: Primitive, turn: int) -> Pr
         for k in range(12 + 3 * n, 0, -1):
             series = (series + 1) * square / (k * (k + n))
         series = (series + 1) / float(2**n * math.factorial(n))
+        if scaled:
+            series = series * xp.exp(-abs(x))
         return xp.where(near, series, upper / far**n)[()]
 
-    elementwise(quotient, lambda x, *, n: turn * x * quotient.op(x, n=n + 1))
+    def slope(ans: Any, x: Any, *, n: int) -> Any:
+        made = turn * x * quotient.op(x, n=n + 1)
+        return made - sign.op(x) * ans if scaled else made
+
+    elementwise(quotient, slope)
     return quotient
 
 
 j_over_power = _over_power("j_over_power", j0, j1, -1)
 i_over_power = _over_power("i_over_power", i0, i1, 1)
+ie_over_power = _over_power("ie_over_power", i0e, i1e, 1, scaled=True)
 
 
 def _has_zeros(z: Any) -> bool:
@@ -183,32 +193,35 @@ elementwise(k0e, lambda ans, x: ans - k1e.op(x))
 elementwise(k1e, lambda ans, x: ans * (1 - 1 / x) - k0e.op(x))
 
 
-def _i1e_x(ans: Any, x: Any) -> Any:
-    zero = equal.op(x, 0)
-    quotient = where.op(zero, 0.5, ans / where.op(zero, 1.0, x))
-    return i0e.op(x) - quotient - sign.op(x) * ans
-
-
 elementwise(i0e, lambda ans, x: i1e.op(x) - sign.op(x) * ans)
-elementwise(i1e, lambda ans, x: _i1e_x(ans, x))
+elementwise(i1e, lambda ans, x: i0e.op(x) - ie_over_power.op(x, n=1) - sign.op(x) * ans)
 
 # ----- any order --------------------------------------------------------------------------------
 
 # By the one neighbour that needs no difference of large numbers, so that a single evaluation is
-# enough; where z is 0, by both, because nothing is divided then.  One is added as a float: of an
-# unsigned order 0, one less would be the largest.
+# enough.  Of J and I near 0, by both: nothing is divided then, and nothing of order 1 cancels in the
+# derivatives to come.  One is added as a float: of an unsigned order 0, one less would be the
+# largest.
+
+
+def _is_near_zero(z: Any) -> bool:
+    """Tell whether there is any z so small that J(z) / z would lose digits when differentiated."""
+    value = plain(z)
+    if type(value) in PYTHON_SCALARS:
+        return bool(abs(value) < 0.1)
+    return hasattr(value, "any") and bool((abs(value) < 0.1).any())
 
 
 def _of_j(f: Primitive, ans: Any, v: Any, z: Any) -> Any:
     """Differentiate J in z."""
     above = f.op(v + 1.0, z)
-    return (f.op(v - 1.0, z) - above) / 2 if _has_zeros(z) else v * ans / z - above
+    return (f.op(v - 1.0, z) - above) / 2 if _is_near_zero(z) else v * ans / z - above
 
 
 def _of_i(f: Primitive, ans: Any, v: Any, z: Any) -> Any:
     """Differentiate I in z."""
     above = f.op(v + 1.0, z)
-    return (f.op(v - 1.0, z) + above) / 2 if _has_zeros(z) else v * ans / z + above
+    return (f.op(v - 1.0, z) + above) / 2 if _is_near_zero(z) else v * ans / z + above
 
 
 def _of_k(f: Primitive, ans: Any, v: Any, z: Any) -> Any:

@@ -10,7 +10,6 @@ import numpy
 from backpass.core.arity import binary, primitive, unary
 from backpass.core.ops.elementwise import (
     cos,
-    equal,
     is_complex,
     less,
     power,
@@ -129,13 +128,15 @@ def _trigamma(x: Any) -> Any:
 
 
 def _rgamma_x(ans: Any, x: Any) -> Any:
-    """Return -psi(x) / gamma(x); where it is 0, and psi may have a pole, by the reflection.
+    """Return -psi(x) / gamma(x); left of 1/2, where psi has poles at the zeros, by the reflection.
 
     1 / gamma(x) = sin(pi x) * gamma(1 - x) / pi, and nothing of its derivative is infinite there.
     """
-    if isinstance(x, Expression) or not any_.op(equal.op(ans, 0)):
+    if isinstance(x, Expression):
         return -ans * psi.op(x)
     left = less.op(real.op(x), 0.5)
+    if not any_.op(left):
+        return -ans * psi.op(x)
     right = where.op(left, 1.0, x)
     z = where.op(left, x, 0.0)
     turn = math.pi * z

@@ -7,8 +7,10 @@ digits, and nothing divided by zero where the argument is.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from backpass.core.arity import Nary, binary, unary
+from backpass.core.ops.elementwise import absolute, less, log, where
 from backpass.core.rules import elementwise, refused
 
 _SPECIAL = "scipy.special"
@@ -66,5 +68,14 @@ spence = unary(
 
 elementwise(ellipk, lambda m: math.pi / 8 * hyp2f1.op(1.5, 1.5, 2.0, m))
 elementwise(ellipe, lambda m: -math.pi / 8 * hyp2f1.op(0.5, 1.5, 2.0, m))
-# log(z) / (1 - z) without 0 / 0 at 1.
-elementwise(spence, lambda z: -hyp2f1.op(1.0, 1.0, 2.0, 1 - z))
+
+
+def _spence_z(z: Any) -> Any:
+    """Return log(z) / (1 - z), by a series where z is near 1: without 0 / 0 at 1."""
+    near = less.op(absolute.op(1 - z), 0.5)
+    away = where.op(near, 2.0, z)
+    series = -hyp2f1.op(1.0, 1.0, 2.0, where.op(near, 1 - z, 0.0))
+    return where.op(near, series, log.op(away) / (1 - away))
+
+
+elementwise(spence, _spence_z)

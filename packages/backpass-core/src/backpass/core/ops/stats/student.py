@@ -7,7 +7,7 @@ from typing import Any
 import numpy
 
 from backpass.core.arity import primitive
-from backpass.core.ops.elementwise import exp, log1p, zero_multiply
+from backpass.core.ops.elementwise import equal, exp, log1p, where, zero_multiply
 from backpass.core.ops.special.incomplete import as_float, positive
 from backpass.core.ops.special.student import (
     stdtr,
@@ -106,8 +106,10 @@ def _cdf_scale(x: Any, df: Any, loc: Any, scale: Any) -> Any:
 
 
 def _log(ans: Any, d: Any) -> Any:
-    """Return the derivative d of cdf as that of its logarithm; 0 where both are 0."""
-    return zero_multiply.op(d, exp.op(-ans))
+    """Return the derivative d of cdf as that of its logarithm; 0 where cdf is 0 in float64."""
+    weight = exp.op(ans)
+    lost = equal.op(weight, 0)
+    return where.op(lost, 0.0, d / where.op(lost, 1.0, weight))
 
 
 elementwise(
