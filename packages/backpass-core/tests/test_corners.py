@@ -14,6 +14,7 @@ import backpass.numpy as np
 import backpass.scipy.special as sp
 from backpass.core import Tensor, grad
 from backpass.core.ops import elementwise
+from backpass.core.testing import check_grads
 
 pytestmark = pytest.mark.usefixtures("arithmetic", "quiet")
 
@@ -123,3 +124,47 @@ def test_the_fixture_chooses_who_computes(arithmetic):
     reverse(np.tanh, [numpy.ones(3)])
     (pull,) = elementwise.tanh.pulls[numpy.ndarray]
     assert (pull is backpass.cpu.KERNELS["tanh.vjp"]) == (arithmetic == "kernels")
+
+
+@pytest.mark.parametrize("name", ["sum", "prod", "any", "all"])
+def test_a_mask_that_holds_nothing_is_honoured(name):
+    x = numpy.array([1.0, 0.0, 2.0])
+    assert getattr(np, name)(x, where=False) == getattr(numpy, name)(x, where=False)
+
+
+@pytest.mark.parametrize("name", ["max", "min", "sum", "mean", "var"])
+def test_a_mask_that_holds_everything_says_nothing(name):
+    x = numpy.array([1.0, 0.0, 2.0])
+    assert getattr(np, name)(x, where=True) == getattr(numpy, name)(x, where=True)
+
+
+def test_the_dtype_of_moments():
+    x = numpy.array([1.5, 4.0])
+    for name in ("mean", "var", "std"):
+        found = getattr(np, name)(x, dtype=numpy.float32)
+        assert found.dtype == numpy.float32
+        assert_allclose(found.value, getattr(numpy, name)(x), rtol=1e-6)
+    assert np.mean(x, dtype=int).value.dtype == int
+    # The variance of complex numbers counts their imaginary parts.
+    assert_allclose(np.var(1j * x, dtype=float).value, numpy.var(1j * x))
+    with pytest.raises(TypeError, match=r"var: dtype=.*would round the mean"):
+        np.var(x, dtype=int)
+
+
+def test_start_and_step_of_a_range_carry_a_gradient():
+    check_grads(lambda a, h: np.arange(a, 3.0, h), (0.4, 0.7))
+    assert_allclose(grad(lambda h: np.sum(np.arange(0, 1, h) ** 2))(0.3), 2 * 0.3 * 14)
+    with pytest.warns(UserWarning, match="does not depend"):
+        assert grad(lambda b: np.sum(np.arange(b)))(2.5) == 0
+
+
+def test_what_is_cut_has_enough_axes():
+    for f, least in ((np.vsplit, 2), (np.dsplit, 3)):
+        with pytest.raises(ValueError, match=f"{f.__name__}.*at least {least}"):
+            f(numpy.ones(4), 2)
+
+
+def test_no_length_is_negative():
+    for x in (numpy.float64(2), numpy.ones(1)):
+        with pytest.raises(ValueError, match=r"broadcast_to: .* negative"):
+            np.broadcast_to(x, (-1,))

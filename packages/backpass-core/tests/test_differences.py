@@ -116,3 +116,34 @@ def test_a_diagonal_is_not_shared():
     numpy.testing.assert_array_equal(
         grad(lambda x: np.sum(np.diagonal(x) ** 2))(numpy.eye(2)), 2 * numpy.eye(2)
     )
+
+
+def test_diff_of_a_list_of_tensors():
+    check_grads(lambda x: np.diff([x, 2.0, x * x]), (0.4,))
+
+
+def test_no_difference_of_truth_values():
+    assert np.diff([True, False], n=0).dtype == bool
+    with pytest.raises(TypeError, match="integer"):
+        np.diff(X, n=1.0)
+
+
+def test_axes_of_a_gradient_may_be_a_list():
+    numpy.testing.assert_array_equal(np.gradient(X, axis=[0]).value, numpy.gradient(X, axis=[0]))
+
+
+@pytest.mark.parametrize("axes", [([1], [0]), (0, 5), ([-2], [0])])
+def test_an_axis_of_tensordot_that_is_not_there_is_named(axes):
+    with pytest.raises(numpy.exceptions.AxisError, match=r"tensordot: axis (1|5|-2)"):
+        np.tensordot(X, X, axes)
+
+
+def test_axes_of_tensordot_may_be_numpys_integers_and_none_comes_twice():
+    a = numpy.arange(9.0).reshape(3, 3)
+    one = numpy.int64(1)
+    numpy.testing.assert_array_equal(np.tensordot(a, a, one).value, numpy.tensordot(a, a, 1))
+    numpy.testing.assert_array_equal(
+        np.tensordot(a, a, (one, one)).value, numpy.tensordot(a, a, (1, 1))
+    )
+    with pytest.raises(ValueError, match="twice"):
+        np.tensordot(a, a, ([0, 0], [0, 1]))

@@ -127,3 +127,15 @@ def test_views_and_read_only_arrays():
         view.flags.writeable = False
         assert_allclose(fft.rfft(view).value, numpy.fft.rfft(view), rtol=1e-14)
         check_grads(fft.rfft, (view,), order=1)
+
+
+@pytest.mark.parametrize("name", ["irfft2", "irfftn"])
+def test_the_length_minus_one_is_that_of_the_input(name):
+    x = numpy.arange(6.0).reshape(2, 3)
+    expected = getattr(numpy.fft, name)(x, s=(2, -1), axes=(0, 1))
+    assert_allclose(getattr(fft, name)(x, s=(2, -1), axes=(0, 1)).value, expected, atol=1e-14)
+
+
+def test_axes_may_be_an_array():
+    axes = numpy.array([0])
+    assert_array_equal(fft.fftshift(X, axes).value, numpy.fft.fftshift(X, axes))

@@ -562,3 +562,42 @@ def test_the_root_turns_complex_where_scipys_does():
     a = numpy.array([[-1.0, 0.3], [0.2, -2.0]])
     assert sl.sqrtm(a).dtype == complex
     check_grads(sl.sqrtm, (a,))
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        la.svdvals,
+        lambda a: la.svd(a, compute_uv=False),
+        lambda a: la.svd(a, compute_uv=False, hermitian=True),
+        la.eigvalsh,
+        lambda a: np.real(la.eigvals(a)),
+    ],
+    ids=["svdvals", "svd", "svd-hermitian", "eigvalsh", "eigvals"],
+)
+def test_values_of_nested_lists_carry_a_gradient(f):
+    check_grads(lambda x: f([[x, 1.0], [1.0, 3.0]]), (0.4,))
+
+
+def test_the_lower_triangle_of_integers_is_not_halved_in_integers():
+    a = numpy.array([[1, 2], [2, 5]])
+    numpy.testing.assert_allclose(la.pinv(a, hermitian=True).value, [[5, -2], [-2, 1]])
+
+
+@pytest.mark.parametrize("ord", [1, -1, math.inf, -math.inf])
+def test_norms_of_integer_matrices_are_floats(ord):
+    found = la.norm(numpy.array([[3, 4], [1, 2]]), ord)
+    assert found.dtype == numpy.float64
+
+
+def test_least_squares_of_mixed_precision_is_solved_in_the_higher_one():
+    a, b = random(5, 2).astype(numpy.float32), random(5)
+    expected = numpy.linalg.lstsq(a, b)[0]
+    numpy.testing.assert_allclose(la.lstsq(a, b).x.value, expected, rtol=1e-12)
+
+
+def test_a_negative_limit_of_least_squares_is_lapacks_own():
+    a, b = of_rank(3, 2), random(3)
+    numpy.testing.assert_allclose(
+        la.lstsq(a, b, -1).x.value, numpy.linalg.lstsq(a, b, -1)[0], rtol=1e-9
+    )

@@ -80,3 +80,30 @@ def test_single_precision_stays_single():
     for mode in ("constant", "linear_ramp", "mean", "median"):
         assert np.pad(x, 1, mode).dtype == numpy.float32
     assert np.pad(x, 1, constant_values=numpy.float64(2)).dtype == numpy.float32
+
+
+def test_the_median_of_what_holds_a_nan_is_nan():
+    x = numpy.array([1.0, numpy.nan, 3.0])
+    numpy.testing.assert_array_equal(np.pad(x, 1, "median").value, numpy.pad(x, 1, "median"))
+
+
+def test_a_number_has_no_axis_to_pad():
+    assert grad(lambda x: np.pad(x, 1) * 3)(0.5) == 3
+
+
+def test_numbers_for_a_statistic_are_rounded_and_not_negative():
+    numpy.testing.assert_array_equal(
+        np.pad(X, 1, "mean", stat_length=1.5).value, numpy.pad(X, 1, "mean", stat_length=1.5)
+    )
+    with pytest.raises(ValueError, match="stat_length"):
+        np.pad(X, 1, "mean", stat_length=-1)
+
+
+def test_three_values_are_no_pair():
+    with pytest.raises(ValueError, match="pair"):
+        np.pad(X, 1, constant_values=(1, 2, 3))
+
+
+def test_there_is_no_ramp_from_an_empty_axis():
+    with pytest.raises(ValueError, match="axis 0 is empty"):
+        np.pad(numpy.zeros((0, 3)), 1, "linear_ramp")

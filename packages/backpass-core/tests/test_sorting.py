@@ -140,3 +140,15 @@ def test_an_index_of_a_grid():
     with pytest.raises(ValueError, match="must have one"):
         np.ix_([[1]])
     assert np.ix_([])[0].shape == (0,)
+
+
+def test_an_intersection_has_the_dtype_that_holds_both():
+    found = np.intersect1d([1, 2, 3], [1.0, 3.0])
+    assert found.dtype == numpy.float64
+    numpy.testing.assert_array_equal(found.value, [1, 3])
+
+
+def test_bins_of_nothing_and_of_complex_weights():
+    numpy.testing.assert_array_equal(np.bincount([], minlength=2).value, [0, 0])
+    with pytest.raises(TypeError, match="complex"):
+        np.bincount([0, 1], [1j, 2])

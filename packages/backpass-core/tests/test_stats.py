@@ -161,6 +161,10 @@ def test_what_is_undefined_stays_so():
         assert numpy.isnan(grad(special.gammainc)(*args))
     assert numpy.isnan(grad(special.betainc)(-1.0, 2.0, 0.3))
     assert numpy.isnan(grad(special.stdtr)(-1.0, 0.3))
+    for name, (args, _) in OUTSIDE.items():
+        for method in ("pdf", "logpdf", "cdf"):
+            f = getattr(getattr(stats, name), method)
+            assert numpy.isnan(grad(f)(numpy.nan, *args[1:])), (name, method)
 
 
 def test_student_by_the_incomplete_beta_function():

@@ -47,9 +47,7 @@ def _values(nested: Any) -> Iterator[Any]:
 def _joined(nested: Any, xp: Any) -> Any:
     if not holds_tensor(nested):
         return xp.asarray(nested)
-    parts = [_joined(item, xp) if type(item) in (list, tuple) else item for item in nested]
-    scalars = (*PYTHON_SCALARS, numpy.generic)
-    return stack([xp.asarray(p) if isinstance(p, scalars) else p for p in parts])
+    return stack([_joined(item, xp) if type(item) in (list, tuple) else item for item in nested])
 
 
 operators.methods = {"__array__": joined}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -89,9 +90,12 @@ def dot(a: Any, b: Any, out: Any = None) -> Tensor:
 def inner(a: Any, b: Any, /) -> Tensor:
     """Sum over the last axes of both; derivatives as those of tensordot."""
     a, b = as_operand(a), as_operand(b)
-    if a.ndim == 0 or b.ndim == 0:
+    na, nb = len(a.shape), len(b.shape)
+    if na == 0 or nb == 0:
         return multiply(a, b)  # type: ignore[no-any-return]
-    return tensordot(a, b, ([a.ndim - 1], [b.ndim - 1]))
+    if na <= 2 and nb == 1:
+        return dot_(a, b)  # type: ignore[no-any-return]
+    return tensordot(a, b, ([na - 1], [nb - 1]))
 
 
 def vdot(a: Any, b: Any, /) -> Tensor:
@@ -232,9 +236,11 @@ def _einsum_back(
     others = [*inputs[:i], *inputs[i + 1 :]]
     operands = [*xs[:i], *xs[i + 1 :]]
     found = set(output).union(*others)
-    kept = "".join(label for label in target if label in found)
+    kept = "".join([label for label in target if label in found])
     path = optimize if isinstance(optimize, bool | str) else True
     made = einsum_.op(g, *operands, inputs=(output, *others), output=kept, optimize=path)
+    if made.shape == xs[i].shape:
+        return made
     # A label that only this operand has was summed over: g spreads over it.
     shape = xs[i].shape
     apart = iter(made.shape)
@@ -288,18 +294,25 @@ def einsum(*operands: Any, out: Any = None, optimize: Any = False, **kwargs: Any
             if not numpy.can_cast(x.dtype, dtype, casting):
                 raise TypeError(f"einsum: {x.dtype} is not cast to {dtype} by casting={casting!r}")
         xs = [operators.astype(x, dtype=dtype) for x in xs]
+    terms, xs = _without_repeats(terms, xs)
+    return einsum_(*xs, inputs=terms, output=output, optimize=optimize)  # type: ignore[no-any-return]
+
+
+def _without_repeats(terms: tuple[str, ...], xs: list[Any]) -> tuple[tuple[str, ...], list[Any]]:
+    """Take diagonals until no operand has a label twice."""
     for i, term in enumerate(terms):
-        for label in sorted(set(term)):
-            while terms[i].count(label) > 1:
-                first = terms[i].index(label)
-                second = terms[i].index(label, first + 1)
-                xs[i] = diagonal(xs[i], 0, first, second)
-                terms[i] = "".join(c for k, c in enumerate(terms[i]) if k not in (first, second))
-                terms[i] += label
-    return einsum_(*xs, inputs=tuple(terms), output=output, optimize=optimize)  # type: ignore[no-any-return]
+        for first, label in enumerate(term):
+            second = term.find(label, first + 1)
+            if second > 0:
+                rest = "".join(c for k, c in enumerate(term) if k not in (first, second))
+                joined = diagonal(xs[i], 0, first, second)
+                return _without_repeats(
+                    (*terms[:i], rest + label, *terms[i + 1 :]), [*xs[:i], joined, *xs[i + 1 :]]
+                )
+    return terms, xs
 
 
-def _read_einsum(operands: Sequence[Any]) -> tuple[list[str], str, list[Any]]:
+def _read_einsum(operands: Sequence[Any]) -> tuple[tuple[str, ...], str, list[Any]]:
     """Return each operand's labels, the output's, and the operands; "..." spelt out."""
     if isinstance(operands[0], str):
         text, xs = operands[0].replace(" ", ""), [as_operand(x) for x in operands[1:]]
@@ -310,20 +323,25 @@ def _read_einsum(operands: Sequence[Any]) -> tuple[list[str], str, list[Any]]:
         if len(operands) % 2:
             arrow = f"->{_spell(operands[-1])}"
         text = ",".join(_spell(labels) for labels in lists) + arrow
+    terms, output = _labels(text, tuple([numpy.ndim(x) for x in xs]))
+    return terms, output, xs
+
+
+@functools.lru_cache(1024)
+def _labels(text: str, ndims: tuple[int, ...]) -> tuple[tuple[str, ...], str]:
+    """Return the labels of operands with so many axes, and the output's; "..." spelt out."""
     left, arrow, output = text.partition("->")
     terms = left.split(",")
-    if len(terms) != len(xs):
-        raise ValueError(f"einsum: {text!r} labels {len(terms)} operands, {len(xs)} are given")
+    if len(terms) != len(ndims):
+        raise ValueError(f"einsum: {text!r} labels {len(terms)} operands, {len(ndims)} are given")
     free = [c for c in _LETTERS if c not in text]
-    widths = [numpy.ndim(x) - (len(term) - 3) if "..." in term else 0 for term, x in zip(terms, xs)]
+    widths = [n - (len(term) - 3) if "..." in term else 0 for term, n in zip(terms, ndims)]
     width = builtins.max([0, *widths])
     dots = "".join(free[:width])
     spelt = [term.replace("...", dots[width - w :] if w else "") for term, w in zip(terms, widths)]
-    for term, x in zip(spelt, xs):
-        if len(term) != numpy.ndim(x):
-            raise ValueError(
-                f"einsum: {text!r} gives {len(term)} labels to an operand of shape {numpy.shape(x)}"
-            )
+    for term, n in zip(spelt, ndims):
+        if len(term) != n:
+            raise ValueError(f"einsum: {text!r} gives {len(term)} labels to an operand of {n} axes")
     if not arrow:
         every = "".join(spelt)
         output = dots + "".join(
@@ -334,7 +352,7 @@ def _read_einsum(operands: Sequence[Any]) -> tuple[list[str], str, list[Any]]:
     unknown = set(output) - set("".join(spelt))
     if unknown:
         raise ValueError(f"einsum: the output label {min(unknown)!r} is in no operand")
-    return spelt, output, xs
+    return tuple(spelt), output
 
 
 def _spell(labels: Sequence[Any]) -> str:

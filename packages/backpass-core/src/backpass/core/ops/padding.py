@@ -247,11 +247,13 @@ def _pairs(option: Any, ndim: int) -> Sequence[Pair]:
     rows = _parts(option)
     if not any(map(_is_sequence, rows)):
         rows = [rows]
-    pairs = [(row[0], row[-1]) for row in map(_parts, rows) if len(row) in (1, 2)]
-    if len(pairs) != len(rows) or len(pairs) not in (1, ndim):
-        raise ValueError(
-            f"pad: a keyword must be one number, a pair, or a pair for each of {ndim} axes"
-        )
+    pairs = []
+    for row in map(_parts, rows):
+        if len(row) not in (1, 2):
+            raise ValueError(f"pad: a value is one number or a pair, {len(row)} are given")
+        pairs.append((row[0], row[-1]))
+    if len(pairs) not in (1, ndim):
+        raise ValueError(f"pad: {len(pairs)} pairs of values are given for {ndim} axes")
     return pairs * ndim if len(pairs) == 1 else pairs
 
 

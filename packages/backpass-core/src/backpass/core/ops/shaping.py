@@ -11,7 +11,7 @@ from typing import Any
 import numpy
 
 from backpass.core.arity import primitive
-from backpass.core.backends import backend_of
+from backpass.core.backends import PYTHON_SCALARS, backend_of
 from backpass.core.operators import operators
 from backpass.core.ops.indexing import getitem
 from backpass.core.rules import linear
@@ -147,6 +147,22 @@ def concatenate_(xp: Any, *xs: Any, axis: Any = 0) -> Any:
     return xp.concatenate(xs, axis=axis)
 
 
+@primitive(name="stack")
+def stack_(xp: Any, *xs: Any, axis: int = 0) -> Any:
+    """Join arrays, or numbers, along a new axis."""
+    if builtins.all(isinstance(x, _SCALARS) for x in xs):
+        return xp.array(xs)
+    return xp.stack([xp.asarray(x) for x in xs], axis)
+
+
+_SCALARS = (*PYTHON_SCALARS, numpy.generic)
+
+
+def _unstack(g: Any, *xs: Any, axis: int = 0, needs: Sequence[bool]) -> list[Any]:
+    before = (slice(None),) * axis
+    return [getitem.op(g, index=(*before, i)) if need else None for i, need in enumerate(needs)]
+
+
 def _invert(axes: Any) -> Any:
     return (
         None if axes is None else tuple(sorted(range(len(axes)), key=lambda i: axes[i] % len(axes)))
@@ -185,6 +201,7 @@ linear(
     ),
 )
 linear(concatenate_, joint=_split_back)
+linear(stack_, joint=_unstack)
 
 
 def _repeat_vjp(g: Any, x: Any, *, repeats: int, axis: int) -> Any:
@@ -440,6 +457,8 @@ def stack(
     parts = [as_operand(x) for x in arrays]
     if len({x.shape for x in parts}) > 1:
         raise ValueError(f"stack: all arrays must have one shape, not {[x.shape for x in parts]}")
+    if parts and out is None and dtype is None and casting == "same_kind":
+        return stack_(*parts, axis=normalize_axis(axis, len(parts[0].shape) + 1, "stack"))  # type: ignore[no-any-return]
     spread = [expand_dims(x, axis) for x in parts]
     return concatenate(spread, axis=axis, out=out, dtype=dtype, casting=casting)
 

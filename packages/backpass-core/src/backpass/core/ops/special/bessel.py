@@ -14,7 +14,6 @@ from backpass.core.arity import binary, primitive, unary
 from backpass.core.backends import PYTHON_SCALARS
 from backpass.core.ops.elementwise import (
     absolute,
-    equal,
     is_complex,
     less,
     multiply,
@@ -199,9 +198,8 @@ elementwise(i1e, lambda ans, x: i0e.op(x) - ie_over_power.op(x, n=1) - sign.op(x
 # ----- any order --------------------------------------------------------------------------------
 
 # By the one neighbour that needs no difference of large numbers, so that a single evaluation is
-# enough.  Of J and I near 0, by both: nothing is divided then, and nothing of order 1 cancels in the
-# derivatives to come.  One is added as a float: of an unsigned order 0, one less would be the
-# largest.
+# enough.  Near 0 J and I go by both: nothing is divided then, and nothing cancels when that is
+# differentiated.  One is added as a float: of an unsigned order 0, one less would be the largest.
 
 
 def _is_near_zero(z: Any) -> bool:

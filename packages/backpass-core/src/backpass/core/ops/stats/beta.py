@@ -8,11 +8,11 @@ import numpy
 
 from backpass.core.arity import primitive
 from backpass.core.ops.elementwise import (
-    greater_equal,
-    less_equal,
+    greater,
+    less,
     log,
     log1p,
-    logical_and,
+    logical_or,
     where,
     zero_multiply,
 )
@@ -73,34 +73,34 @@ def cdf(xp: Any, x: Any, a: Any, b: Any, loc: Any, scale: Any) -> Any:
 # ----- the rules --------------------------------------------------------------------------------
 
 
-def _inside(x: Any, loc: Any, scale: Any) -> tuple[Any, Any]:
-    """Return where z is in the support, and z with 1/2 in the place of what is not."""
+def _supported(x: Any, loc: Any, scale: Any) -> tuple[Any, Any]:
+    """Return where z is outside of the support, and z with 1/2 in the place of that."""
     z = standardized(x, loc, scale)
-    inside = logical_and.op(greater_equal.op(z, 0), less_equal.op(z, 1))
-    return inside, where.op(inside, z, 0.5)
+    outside = logical_or.op(less.op(z, 0), greater.op(z, 1))
+    return outside, where.op(outside, 0.5, z)
 
 
 def _score(x: Any, a: Any, b: Any, loc: Any, scale: Any) -> Any:
     """Return the derivative of logpdf in x: (a - 1) / z - (b - 1) / (1 - z), over the scale."""
-    inside, z = _inside(x, loc, scale)
+    outside, z = _supported(x, loc, scale)
     # a = 1 and b = 1 are flat even at the ends.
     d = zero_multiply.op(a - 1, 1 / z) - zero_multiply.op(b - 1, 1 / (1 - z))
-    return over(within(inside, d), scale)
+    return over(within(outside, d), scale)
 
 
 def _a_score(x: Any, a: Any, b: Any, loc: Any, scale: Any) -> Any:
-    inside, z = _inside(x, loc, scale)
-    return within(inside, log.op(z) - psi.op(a) + psi.op(a + b))
+    outside, z = _supported(x, loc, scale)
+    return within(outside, log.op(z) - psi.op(a) + psi.op(a + b))
 
 
 def _b_score(x: Any, a: Any, b: Any, loc: Any, scale: Any) -> Any:
-    inside, z = _inside(x, loc, scale)
-    return within(inside, log1p.op(-z) - psi.op(b) + psi.op(a + b))
+    outside, z = _supported(x, loc, scale)
+    return within(outside, log1p.op(-z) - psi.op(b) + psi.op(a + b))
 
 
 def _scale_score(x: Any, a: Any, b: Any, loc: Any, scale: Any) -> Any:
-    inside, z = _inside(x, loc, scale)
-    return over(within(inside, zero_multiply.op(b - 1, z / (1 - z)) - a), scale)
+    outside, z = _supported(x, loc, scale)
+    return over(within(outside, zero_multiply.op(b - 1, z / (1 - z)) - a), scale)
 
 
 # The density itself is 0 outside, and its slope is finite at the ends where it can be.

@@ -65,6 +65,6 @@ def over(d: Any, scale: Any) -> Any:
     return d if is_number(scale, 1) else d / scale
 
 
-def within(inside: Any, d: Any) -> Any:
-    """Return a derivative inside the support, 0 outside."""
-    return where.op(inside, d, 0.0)
+def within(outside: Any, d: Any) -> Any:
+    """Return a derivative inside the support, 0 outside; what is nan is not outside."""
+    return where.op(outside, 0.0, d)

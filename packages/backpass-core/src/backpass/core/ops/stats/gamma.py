@@ -7,7 +7,7 @@ from typing import Any
 import numpy
 
 from backpass.core.arity import primitive
-from backpass.core.ops.elementwise import greater_equal, log, multiply, where, zero_multiply
+from backpass.core.ops.elementwise import less, log, multiply, where, zero_multiply
 from backpass.core.ops.special.gamma import psi
 from backpass.core.ops.special.incomplete import (
     as_float,
@@ -61,28 +61,28 @@ def cdf(xp: Any, x: Any, a: Any, loc: Any, scale: Any) -> Any:
 # ----- the rules --------------------------------------------------------------------------------
 
 
-def _inside(x: Any, loc: Any, scale: Any) -> tuple[Any, Any, Any]:
-    """Return z, where it is in the support, and z with 1 in the place of what is not."""
+def _supported(x: Any, loc: Any, scale: Any) -> tuple[Any, Any, Any]:
+    """Return z, where it is outside of the support, and z with 1 in the place of that."""
     z = standardized(x, loc, scale)
-    inside = greater_equal.op(z, 0)
-    return z, inside, where.op(inside, z, 1.0)
+    outside = less.op(z, 0)
+    return z, outside, where.op(outside, 1.0, z)
 
 
 def _score(x: Any, a: Any, loc: Any, scale: Any) -> Any:
     """Return the derivative of logpdf in x: (a - 1) / z - 1, over the scale."""
-    _, inside, z = _inside(x, loc, scale)
+    _, outside, z = _supported(x, loc, scale)
     # a = 1 is flat even at z = 0.
-    return over(within(inside, zero_multiply.op(a - 1, 1 / z) - 1), scale)
+    return over(within(outside, zero_multiply.op(a - 1, 1 / z) - 1), scale)
 
 
 def _a_score(x: Any, a: Any, loc: Any, scale: Any) -> Any:
-    _, inside, z = _inside(x, loc, scale)
-    return within(inside, log.op(z) - psi.op(a))
+    _, outside, z = _supported(x, loc, scale)
+    return within(outside, log.op(z) - psi.op(a))
 
 
 def _scale_score(x: Any, a: Any, loc: Any, scale: Any) -> Any:
-    z, inside, _ = _inside(x, loc, scale)
-    return over(within(inside, z - a), scale)
+    z, outside, _ = _supported(x, loc, scale)
+    return over(within(outside, z - a), scale)
 
 
 # The density itself is 0 outside, and its slope is finite at 0 where it can be.
