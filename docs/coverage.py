@@ -30,6 +30,8 @@ from backpass.core.rules import expression  # noqa: E402
 
 PAGE = ROOT / "docs" / "coverage.md"
 MODULES = sorted({case.module for case in CASES})
+#: The names under which functions are in the catalogue.
+NAMED = {(case.module, case.name) for case in CASES}
 #: What is no function: how it is written, and the names of what can be differentiated in it.
 SYNTAX = {"getitem": ("x[index]", ("x",)), "setitem": ("x[index] = values", ("x", "values"))}
 KINDS = {
@@ -97,22 +99,37 @@ class Watched:
         if rest:
             return Watched(found, rest, self._seen, self._graph)
 
+        if not callable(found):
+            return Indexed(found, self)
+
         def call(*args: Any, **kwargs: Any) -> Any:
-            inputs = set()
-            for parameter, value in named(found, args, kwargs):
-                nodes = nodes_of(value)
-                inputs |= nodes
-                if nodes:
-                    self._seen.add(parameter)
-            out = found(*args, **kwargs)
-            self._graph.update(primitives_of(nodes_of(out), inputs))
-            return out
+            given = dict(named(found, args, kwargs))
+            return self.watch(given, lambda: found(*args, **kwargs))
 
         return call
 
+    def watch(self, given: dict[str, Any], run: Callable[[], Any]) -> Any:
+        """Run a call; note which of the arguments given are tracked, and what it records."""
+        inputs = set()
+        for parameter, value in given.items():
+            nodes = nodes_of(value)
+            inputs |= nodes
+            if nodes:
+                self._seen.add(parameter)
+        out = run()
+        self._graph.update(primitives_of(nodes_of(out), inputs))
+        return out
+
+
+class Indexed:
+    """What joins the arrays of its index, such as `np.r_`, watched."""
+
+    def __init__(self, found: Any, watched: Watched) -> None:
+        self._found, self._watched = found, watched
+
     def __getitem__(self, key: Any) -> Any:
-        """Pass on the index of what is indexed, such as `np.r_`."""
-        return self._namespace[key]
+        """Join the arrays."""
+        return self._watched.watch({"index": key}, lambda: self._found[key])
 
 
 def named(
@@ -183,7 +200,7 @@ def look(case: Case, rows: Rows) -> None:
 def note_refusals(case: Case, primitive: Primitive, rows: Rows) -> None:
     """Add a row for each argument whose derivative a primitive refuses under the same name."""
     function = public(case.module, case.name)
-    if function is None:
+    if not callable(function):
         return
     known = set(getattr(function, "parameters", None) or inspect.signature(function).parameters)
     for parameter, rule in zip(primitive.parameters, primitive.vjps):
@@ -237,7 +254,7 @@ def write() -> str:
 
 def line(module: str, name: str, argument: str, row: Row) -> str:
     """Return one row of a table."""
-    shown = SYNTAX[name][0] if name in SYNTAX else name
+    shown = SYNTAX[name][0] if name in SYNTAX else ", ".join([name, *aliases(module, name)])
     how = derivative(module, name, argument, row).replace("|", "\\|")
     if not row.order:
         return f"| `{shown}` | `{argument}` | {how} | | | | |"
@@ -247,6 +264,17 @@ def line(module: str, name: str, argument: str, row: Row) -> str:
         f"| `{shown}` | `{argument}` | {how} | reverse, forward | {row.order} | {types} "
         f"| {devices} |"
     )
+
+
+def aliases(module: str, name: str) -> list[str]:
+    """Return the other public names of a function."""
+    found = public(module, name)
+    space = importlib.import_module(f"backpass.{module}")
+    return [
+        other
+        for other in space.__all__
+        if other != name and getattr(space, other) is found and (module, other) not in NAMED
+    ]
 
 
 def nothing(module: str) -> list[str]:

@@ -38,7 +38,8 @@ def write(y: Any, index: Any, value: Any, how: str = "set") -> Any:
     """Write into an array of one's own, and return it: `y[index] = value`, `y[index] += value`."""
     if hasattr(y, "at"):
         # JAX takes no value of more axes than its place.
-        value = value if numpy.ndim(value) <= y[index].ndim else value.reshape(y[index].shape)
+        extra = numpy.ndim(value) - y[index].ndim
+        value = value.reshape(value.shape[extra:]) if extra > 0 else value
         return getattr(y.at[index], how)(value)
     if how == "set":
         y[index] = value

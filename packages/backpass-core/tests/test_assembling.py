@@ -255,6 +255,9 @@ def test_a_known_mean():
         numpy.testing.assert_allclose(found.value, getattr(numpy, name)(x, axis=1, ddof=1))
     constant = grad(lambda x: np.std(x, mean=np.array([2.0])))(numpy.full(3, 2.0))
     numpy.testing.assert_array_equal(constant, [0, 0, 0])
+    whole = numpy.array([[1, 2, 6], [4, 5, 9]])
+    found = np.var(whole, axis=1, mean=numpy.array([[3], [6]])).value
+    numpy.testing.assert_allclose(found, [14 / 3, 14 / 3])
 
 
 def test_where_of_truth_values():

@@ -668,3 +668,20 @@ def test_an_inner_call_costs_the_same_in_a_large_graph(monkeypatch):
     count(10)
     count(5000)
     assert calls[1] == calls[2]
+
+
+@pytest.mark.parametrize(
+    ("f", "right"),
+    [
+        (lambda t: np.multiply(t, [t, 2.0]).sum(), 3.4),
+        (lambda t: np.multiply([t, 2.0], t).sum(), 3.4),
+        (lambda t: np.maximum(t, [t * 2, 0.5]).sum(), 3.0),
+        (lambda t: np.power(t, [1.0, 2]).sum(), 2.4),
+        (lambda t: np.where([True, False], t, [t, t * 3]).sum(), 4.0),
+        (lambda t: np.matmul([t, 1.0], [t, t]), 2.4),
+    ],
+    ids=["multiply", "reflected", "maximum", "power", "where", "matmul"],
+)
+def test_what_is_in_a_list_beside_a_float_is_differentiated(f, right):
+    assert float(grad(f)(0.7)) == pytest.approx(right)
+    assert float(grad(f)(np.array(0.7))) == pytest.approx(right)

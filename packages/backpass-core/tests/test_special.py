@@ -387,6 +387,14 @@ def test_lists_numbers_and_integers_give_scipys_value(name):
         assert found.shape == numpy.shape(right(x))
 
 
+def test_what_scipy_takes_by_keyword_is_taken_so():
+    for f, order in ((sp.polygamma, {"n": 1}), (sp.zeta, {"x": 2.0})):
+        point = "x" if "n" in order else "q"
+        (first,) = order.values()
+        found = grad(lambda t, f=f, order=order, point=point: f(**order, **{point: t}))(1.5)
+        assert_allclose(found, grad(f, 1)(first, 1.5))
+
+
 @pytest.mark.parametrize("name", [n for n in ONE if n not in ("gammasgn",)])
 def test_scipys_own_functions_are_differentiated_over_tensors(name):
     x = numpy.array([0.3, 0.6])

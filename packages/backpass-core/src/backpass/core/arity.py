@@ -275,6 +275,8 @@ class Binary(Primitive):
 
     def _on_weak(self, x: Any, y: Any) -> Any:
         """Apply the primitive where no operand is a plain Tensor, but one is a `WeakTensor`."""
+        if type(y) is list or type(y) is tuple:
+            return self.on_sequences(x, y)
         xv, xn = (weak_value(x), x.node) if isinstance(x, Tensor) else (x, None)
         yv, yn = (weak_value(y), y.node) if isinstance(y, Tensor) else (y, None)
         ans = as_scalar(self.run((xv, yv), None))
@@ -359,6 +361,8 @@ class Nary(Primitive):
                     tracked = tracked or node is not None
                 weak = type(x) is not Tensor and self._takes_weak
                 x = weak_value(x) if weak else x.value
+            elif (type(x) is list or type(x) is tuple) and not self.variadic:
+                return self.on_sequences(*xs, **kwargs)
             values.append(x)
             nodes.append(node)
         if not wrapped:

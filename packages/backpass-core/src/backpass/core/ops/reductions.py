@@ -26,6 +26,7 @@ from backpass.core.ops.elementwise import (
     sqrt,
     subtract,
     where,
+    zero_multiply,
 )
 from backpass.core.ops.indexing import getitem
 from backpass.core.ops.shaping import (
@@ -295,7 +296,7 @@ def _prod_vjp(
     where: Any = None,
 ) -> Any:
     d = _prod_derivative(ans, x, axis, keepdims, initial, where)
-    return multiply.op(expand(g, x, axis, keepdims), d)
+    return zero_multiply.op(expand(g, x, axis, keepdims), d)
 
 
 def _prod_jvp(
@@ -309,7 +310,7 @@ def _prod_jvp(
     where: Any = None,
 ) -> Any:
     d = _prod_derivative(ans, x, axis, keepdims, initial, where)
-    return sum_.op(multiply.op(t, d), axis=axis, keepdims=keepdims)
+    return sum_.op(zero_multiply.op(t, d), axis=axis, keepdims=keepdims)
 
 
 defvjp(prod_, _prod_vjp)
@@ -451,23 +452,23 @@ def _var_derivative(x: Any, axis: Any, ddof: float, where_: Any) -> Any:
 def _var_vjp(
     g: Any, x: Any, *, axis: Any = None, keepdims: bool = False, ddof: float = 0, where: Any = None
 ) -> Any:
-    return multiply.op(expand(g, x, axis, keepdims), _var_derivative(x, axis, ddof, where))
+    return zero_multiply.op(expand(g, x, axis, keepdims), _var_derivative(x, axis, ddof, where))
 
 
 def _var_jvp(
     t: Any, x: Any, *, axis: Any = None, keepdims: bool = False, ddof: float = 0, where: Any = None
 ) -> Any:
     d = _var_derivative(x, axis, ddof, where)
-    return sum_.op(real.op(multiply.op(t, d)), axis=axis, keepdims=keepdims)
+    return sum_.op(real.op(zero_multiply.op(t, d)), axis=axis, keepdims=keepdims)
 
 
 def _half_over(g: Any, ans: Any) -> Any:
     """Return g / (2 std), and 0 where the deviation is 0: the sub-gradient of least norm."""
     if isinstance(ans, numpy.generic):
         scalar: Any = ans
-        return g.dtype.type(0) if scalar == 0 else g / (2 * scalar)
+        return g.dtype.type(0) if scalar == 0 or g == 0 else g / (2 * scalar)
     flat = equal.op(ans, 0)
-    return where.op(flat, 0.0, g / where.op(flat, 1.0, 2 * ans))
+    return where.op(flat, 0.0, zero_multiply.op(g, 0.5 / where.op(flat, 1.0, ans)))
 
 
 def _std_vjp(
@@ -481,7 +482,7 @@ def _std_vjp(
     where: Any = None,
 ) -> Any:
     scaled = expand(_half_over(g, ans), x, axis, keepdims)
-    return multiply.op(scaled, _var_derivative(x, axis, ddof, where))
+    return zero_multiply.op(scaled, _var_derivative(x, axis, ddof, where))
 
 
 def _std_jvp(
@@ -693,6 +694,8 @@ def _variance_about(
     n: Any = sum_(broadcast_to(ones, shape=squares.shape), **_options(axis=axis, keepdims=keepdims))
     total = sum_(squares, **_options(axis=axis, keepdims=keepdims, where=where))
     made = total / maximum(n - ddof, 0)
+    if total.dtype.kind not in "fc":
+        return made  # type: ignore[no-any-return]
     return made if made.dtype == total.dtype else astype(made, dtype=total.dtype)  # type: ignore[no-any-return]
 
 

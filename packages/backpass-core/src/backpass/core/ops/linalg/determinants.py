@@ -31,12 +31,12 @@ def _inverse(xp: Any, x: Any) -> Any:
         inverse = xp.linalg.inv(x)
     except numpy.linalg.LinAlgError:
         return None
-    # Half of the digits must be left.  nan compares as false.
+    # Half of the digits must be left.  What is nan stays so: there is no decomposition of it.
     if x.ndim == 2:
         square = float((xp.vdot(x, x) * xp.vdot(inverse, inverse)).real)
     else:
         square = float(abs(x).max() * abs(inverse).max() * x.shape[-1]) ** 2
-    return inverse if square * EPS[x.dtype.char] < 1 else None
+    return None if square * EPS[x.dtype.char] >= 1 else inverse
 
 
 def _diagonal_frame(xp: Any, x: Any) -> tuple[Any, Any, tuple[Any, Any]]:

@@ -63,12 +63,9 @@ hurwitz = binary(
 riemann = unary("zeta", "Sum of k**-x over k from 1 on; no derivative.", module=_SPECIAL)
 
 
-@primitive
-def polygamma(xp: Any, n: Any, x: Any) -> Any:
-    """Differentiate digamma n times; its derivative in x is polygamma(n + 1, x), none in n.
-
-    As in SciPy, the result is in double precision.
-    """
+@primitive(name="polygamma")
+def polygamma_(xp: Any, n: Any, x: Any) -> Any:
+    """Differentiate digamma n times."""
     x = xp.asarray(x, "float64")
     if type(n) is int and n > 0:
         return _signed_factorial(n) * hurwitz.op(n + 1.0, x)
@@ -152,7 +149,7 @@ nondifferentiable(gammasgn)
 elementwise(psi, lambda x: _trigamma(x))
 elementwise(complex_polygamma, lambda x, *, order: complex_polygamma.op(x, order=order + 1))
 elementwise(
-    polygamma,
+    polygamma_,
     refused("it counts derivatives: give it as an integer"),
     # polygamma(n + 1, x), whose order is 1 at least.
     lambda n, x: _signed_factorial(n + 1) * hurwitz.op(n + 2.0, x),
@@ -192,6 +189,14 @@ def multigammaln(a: Any, d: int) -> Tensor:
     `d` is a whole number and has no derivative.
     """
     return as_tensors(multigammaln_.op(a, d=d))  # type: ignore[no-any-return]
+
+
+def polygamma(n: Any, x: Any) -> Tensor:
+    """Differentiate digamma n times; its derivative in x is polygamma(n + 1, x), none in n.
+
+    The result is in double precision.
+    """
+    return polygamma_(n, x)  # type: ignore[no-any-return]
 
 
 def zeta(x: Any, q: Any = None) -> Tensor:

@@ -32,7 +32,7 @@ import numpy
 from backpass.core.arity import Nary, primitive
 from backpass.core.backends import backends
 from backpass.core.ops.elementwise import zero_multiply
-from backpass.core.ops.special.gamma import polygamma
+from backpass.core.ops.special.gamma import polygamma_
 from backpass.core.rules import elementwise
 
 # ----- helpers of the functions -----------------------------------------------------------------
@@ -137,7 +137,7 @@ def _gamma_logs(special: Any, a: Any, log_x: Any) -> Callable[[int, int], Any]:
     def logs(order: int, _: int) -> Any:
         if order == 1:
             return log_x - special.digamma(a)
-        return -polygamma.op(order - 1, a)
+        return -polygamma_.op(order - 1, a)
 
     return logs
 
@@ -270,11 +270,11 @@ def _beta_logs(special: Any, a: Any, b: Any, log_x: Any, log_y: Any) -> Callable
 
     def logs(m: int, n: int) -> Any:
         k = m + n - 1
-        made = polygamma.op(k, a + b)
+        made = polygamma_.op(k, a + b)
         if n == 0:
-            made = made - polygamma.op(k, a)
+            made = made - polygamma_.op(k, a)
         elif m == 0:
-            made = made - polygamma.op(k, b)
+            made = made - polygamma_.op(k, b)
         if k:
             return made
         return (log_x if m else log_y) + made

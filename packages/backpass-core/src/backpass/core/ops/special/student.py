@@ -16,7 +16,7 @@ import numpy
 
 from backpass.core.arity import primitive
 from backpass.core.ops.elementwise import isinf, where, zero_multiply
-from backpass.core.ops.special.gamma import polygamma
+from backpass.core.ops.special.gamma import polygamma_
 from backpass.core.ops.special.incomplete import (
     as_float,
     bell,
@@ -32,7 +32,7 @@ def student_center(xp: Any, df: Any, *, order: int = 0) -> Any:
     """Differentiate the mean of log(cos T) `order` times in df; 0 for df = inf."""
     df = as_float(xp, df)
     finite = xp.where(xp.isinf(df), 1.0, df)
-    made = polygamma.op(order, finite / 2) - polygamma.op(order, (finite + 1) / 2)
+    made = polygamma_.op(order, finite / 2) - polygamma_.op(order, (finite + 1) / 2)
     return xp.where(xp.isinf(df), 0.0, 0.5 ** (order + 1) * made)[()]
 
 
