@@ -3,7 +3,7 @@
 Nothing in it is written by hand.  The functions are those that the public modules export; which of
 their arguments are differentiated, and in which types, is seen by running the catalogue of gradient
 tests (tests/gradients) while the calls are watched, and each case there is compared with finite
-differences.  Run `hatch run coverage-page` after a change; a test fails while the page is stale.
+differences.  Run `hatch run docs:coverage` after a change; a test fails while the page is stale.
 """
 
 import functools
@@ -42,7 +42,7 @@ KINDS = {
 HEAD = """\
 # Coverage
 
-Written by `hatch run coverage-page` from the rules and from the tests; not to be edited.
+Written by `hatch run docs:coverage` from the rules and from the tests; not to be edited.
 
 A row is an argument that can be differentiated: {arguments} of {functions} functions. Each is
 compared with finite differences, in reverse and in forward mode, to the order given; rules are made

@@ -15,5 +15,5 @@ def _generator():
 def test_the_page_is_up_to_date():
     generator = _generator()
     assert generator.PAGE.read_text(encoding="utf-8") == generator.write(), (
-        "docs/coverage.md is stale: run `hatch run coverage-page`"
+        "docs/coverage.md is stale: run `hatch run docs:coverage`"
     )

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import backpass.cpu
 import backpass.numpy as np
 import backpass.scipy.special as sp
-from backpass.core import Tensor, grad
+from backpass.core import Tensor, grad, jvp
 from backpass.core.ops import elementwise
 from backpass.core.testing import check_grads
 
@@ -158,6 +158,24 @@ def test_start_and_step_of_a_range_carry_a_gradient():
         assert grad(lambda b: np.sum(np.arange(b)))(2.5) == 0
 
 
+def test_ends_of_a_line_may_be_lists_with_tensors():
+    check_grads(lambda a: np.linspace([a, 1.0], 2.0, 3), (0.4,))
+    check_grads(lambda a: np.logspace([a, 1.0], [2.0, a], 3), (0.4,))
+    with pytest.raises(ValueError, match="num=-1 must not be negative"):
+        grad(lambda a: np.sum(np.linspace(a, 2.0, -1)))(0.4)
+
+
+def test_the_size_along_axes():
+    assert np.size(numpy.ones((2, 3, 4)), (0, -1)) == 8
+    with pytest.raises(numpy.exceptions.AxisError, match="size: axis 5"):
+        np.size(numpy.ones(3), 5)
+
+
+def test_quarters_of_a_turn_are_whole():
+    with pytest.raises(TypeError, match="integer"):
+        np.rot90(numpy.ones((2, 2)), 0.5)
+
+
 def test_what_is_cut_has_enough_axes():
     for f, least in ((np.vsplit, 2), (np.dsplit, 3)):
         with pytest.raises(ValueError, match=f"{f.__name__}.*at least {least}"):
@@ -168,3 +186,18 @@ def test_no_length_is_negative():
     for x in (numpy.float64(2), numpy.ones(1)):
         with pytest.raises(ValueError, match=r"broadcast_to: .* negative"):
             np.broadcast_to(x, (-1,))
+
+
+@pytest.mark.parametrize("name", ["var", "std", "prod"])
+def test_a_moment_of_nan_that_is_not_chosen_has_no_gradient(name):
+    x = numpy.array([[1.0, 2.0, 3.0], [1.0, math.nan, 2.0]])
+
+    def chosen(x):
+        v = getattr(np, name)(x, axis=1)
+        return np.sum(np.where(np.isnan(v), 0.0, v))
+
+    found = grad(chosen)(x)
+    assert_allclose(found[0], grad(lambda x: getattr(np, name)(x))(x[0]))
+    assert_array_equal(found[1], 0)
+    tangent = jvp(chosen, (x,), (numpy.ones((2, 3)) * numpy.array([[1.0], [0.0]]),))[1]
+    assert_allclose(tangent, found[0].sum())

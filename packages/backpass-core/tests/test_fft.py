@@ -8,6 +8,7 @@ import backpass.numpy as np
 from backpass.core import Tensor, grad, hvp, jvp, vjp
 from backpass.core.testing import check_grads
 from backpass.numpy import fft
+from backpass.scipy.signal import fftconvolve
 
 X = numpy.array([0.3, -1.2, 2.0, 0.7, 1.1])
 ONE = "fft ifft rfft irfft hfft ihfft".split()
@@ -73,7 +74,7 @@ def test_lengths_without_axes_are_those_of_the_last(name):
 def test_what_does_not_fit_is_refused(name):
     x = numpy.ones((3, 4))
     f = getattr(fft, name)
-    with pytest.raises(ValueError, match=r"n: axes=\(1, 1\) names an axis twice"):
+    with pytest.raises(ValueError, match=rf"^{name}: axes=\(1, 1\) names an axis twice"):
         f(x, axes=(1, -1))
     with pytest.raises(ValueError, match="s has 1 lengths for 2 axes"):
         f(x, s=(3,), axes=(0, 1))
@@ -139,3 +140,21 @@ def test_the_length_minus_one_is_that_of_the_input(name):
 def test_axes_may_be_an_array():
     axes = numpy.array([0])
     assert_array_equal(fft.fftshift(X, axes).value, numpy.fft.fftshift(X, axes))
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_a_refused_output_names_the_function_that_was_called(name):
+    with pytest.raises(TypeError, match=f"^{name}: out="):
+        getattr(fft, name)(numpy.ones((2, 2)), out=numpy.ones((2, 2)))
+
+
+@pytest.mark.parametrize("name", ["hfft", "ihfft"])
+def test_an_unknown_norm_is_named(name):
+    with pytest.raises(ValueError, match=f"^{name}: norm='x'"):
+        getattr(fft, name)(X, norm="x")
+
+
+@pytest.mark.parametrize("mode", ["full", "same", "valid"])
+def test_nothing_convolved_is_nothing(mode):
+    assert fftconvolve(X, numpy.zeros(0), mode).shape == (0,)
+    assert fftconvolve(numpy.zeros(0), X, mode).shape == (0,)

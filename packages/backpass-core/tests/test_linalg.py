@@ -601,3 +601,31 @@ def test_a_negative_limit_of_least_squares_is_lapacks_own():
     numpy.testing.assert_allclose(
         la.lstsq(a, b, -1).x.value, numpy.linalg.lstsq(a, b, -1)[0], rtol=1e-9
     )
+
+
+def test_a_nan_in_one_matrix_of_a_stack_leaves_the_others_their_determinants():
+    a = numpy.array([[[2.0, 1.0], [1.0, 3.0]], [[math.nan, 1.0], [1.0, 2.0]]])
+    with numpy.errstate(invalid="ignore"):
+        g = grad(lambda a: np.sum(la.det(a)))(a)
+    numpy.testing.assert_allclose(g[0], [[3, -1], [-1, 2]])
+    assert numpy.isnan(g[1]).any()
+
+
+@pytest.mark.parametrize(
+    "f",
+    [la.norm, lambda x, p: la.vector_norm(x, ord=p), lambda x, p: la.cond(np.eye(2), p)],
+    ids=["norm", "vector_norm", "cond"],
+)
+@pytest.mark.parametrize("order", [1.0, 2.0, 3.0])
+def test_the_order_of_a_norm_has_no_derivative_and_says_so(f, order):
+    with pytest.raises(NotImplementedError, match=r"is tracked and has no derivative.*stop_grad"):
+        grad(lambda p: f(numpy.array([1.0, 2.0]), p))(order)
+
+
+def test_the_order_of_a_norm_may_be_a_constant_tensor():
+    assert la.norm([3.0, 4.0], Tensor(numpy.float64(2))) == 5
+
+
+def test_a_nan_takes_the_gradient_of_the_largest_element():
+    g = grad(lambda x: la.norm(x, math.inf))(numpy.array([1.0, math.nan, 3.0]))
+    numpy.testing.assert_array_equal(g, [0, math.nan, 0])

@@ -326,3 +326,11 @@ def test_an_error_in_func_is_the_users():
 
     with pytest.raises(KeyError, match="rate"):
         odeint(broken, Y, T)
+
+
+def test_a_function_that_returns_nothing_is_named():
+    def forgetful(y, t):
+        y * t
+
+    with pytest.raises(TypeError, match=r"forgetful returned None: did you forget return?"):
+        odeint(forgetful, 1.0, T)

@@ -52,6 +52,7 @@ CORNERS = [
     Corner("rgamma at its zeros", sp.rgamma, [0.0, -1.0, -2.0, 1.0], [1, -1, 2, EULER]),
     Corner("rgamma bends at 0", sp.rgamma, [0.0, 1e-20], [1, 1], [2 * EULER, 2 * EULER]),
     Corner("rgamma at large x", sp.rgamma, [200.0], [0], [0]),
+    Corner("rgamma at inf", sp.rgamma, [inf], [0]),
     Corner("j0 at 0", sp.j0, [0.0, -0.0], [0, 0], [-0.5, -0.5]),
     Corner("j1 at 0", sp.j1, [0.0, -0.0], [0.5, 0.5], [0, 0]),
     Corner("i0 at 0", sp.i0, [0.0], [0], [0.5]),
@@ -68,6 +69,7 @@ CORNERS = [
     Corner("jv of order 1/2 at 0", lambda x: sp.jv(0.5, x), [0.0], [inf]),
     Corner("i0e has slope 0 at its kink", sp.i0e, [0.0, -0.0], [0, 0]),
     Corner("i1e at 0", sp.i1e, [0.0], [0.5], [0]),
+    Corner("i1e at the ends", sp.i1e, [-inf, inf], [0, 0], [0, 0]),
     Corner("i1e near 0", sp.i1e, [1e-20, -1e-20], [0.5, 0.5], [-1, 1]),
     Corner("ive has slope 0 at its kink", lambda x: sp.ive([0, 1, 2], x), [0.0] * 3, [0, 0.5, 0]),
     Corner("y0 at 0", sp.y0, [0.0], [inf]),
@@ -97,6 +99,9 @@ CORNERS = [
     Corner("exp1 at 0", sp.exp1, [0.0], [-inf]),
     Corner("spence at 1", sp.spence, [1.0], [-1], [1 / 2]),
     Corner("spence near 0", sp.spence, [1e-20], [-20 * math.log(10)], [1e20]),
+    Corner("spence at 0", sp.spence, [0.0], [-inf], [inf]),
+    Corner("gammainc at inf", lambda x: sp.gammainc(2.5, x), [inf], [0], [0]),
+    Corner("stdtr far out", lambda x: sp.stdtr(2.5, x), [-inf, 1e200, inf], [0] * 3, [0] * 3),
     Corner("ellipk at 0", sp.ellipk, [0.0], [pi / 8], [9 * pi / 64]),
     Corner("ellipe at 0", sp.ellipe, [0.0], [-pi / 8], [-3 * pi / 64]),
     Corner("lambertw at 0", lambda x: np.real(sp.lambertw(x)), [0.0], [1], [-2]),
@@ -158,6 +163,11 @@ def test_an_unsigned_order_does_not_wrap(name, x):
         return elementwise_grad(lambda x: getattr(sp, name)(order, x))(numpy.array(x))
 
     assert_array_equal(f(numpy.array([0, 2], "uint8")), f(numpy.array([0, 2])))
+
+
+def test_unsigned_parameters_do_not_wrap():
+    found = grad(sp.hyp2f1, 3)(numpy.uint8(20), numpy.uint8(20), 3.0, 0.1)
+    assert_allclose(found, grad(sp.hyp2f1, 3)(20.0, 20.0, 3.0, 0.1))
 
 
 @pytest.mark.parametrize("x", [13.0, 1e2, 1e4, 1e8, inf])

@@ -93,6 +93,20 @@ def test_what_a_distribution_does_not_have_is_said_with_what_it_has():
     assert repr(stats.t) == "<distribution t>"
 
 
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_unsigned_integers_do_not_wrap(name):
+    x, whole = numpy.uint8([0, 3]), numpy.array([0.0, 3.0])
+    shapes = {"norm": (), "beta": (1.0, 1.0)}.get(name, (1.0,))
+    loc, scale = numpy.uint8([1, 1]), 1.5
+    for method in methods(name):
+        f = getattr(getattr(stats, name), method)
+        numpy.testing.assert_array_equal(f(x, *shapes, loc).value, f(whole, *shapes, 1.0).value)
+        if name == "poisson":
+            continue
+        in_scale = grad(lambda s, x, loc, f=f: f(x, *shapes, loc, s).sum(), 0)
+        numpy.testing.assert_array_equal(in_scale(scale, x, loc), in_scale(scale, whole, 1.0))
+
+
 # ----- derivatives to all their digits ----------------------------------------------------------
 
 
@@ -161,6 +175,7 @@ def test_what_is_undefined_stays_so():
         assert numpy.isnan(grad(special.gammainc)(*args))
     assert numpy.isnan(grad(special.betainc)(-1.0, 2.0, 0.3))
     assert numpy.isnan(grad(special.stdtr)(-1.0, 0.3))
+    assert numpy.isnan(stats.dirichlet.logpdf([numpy.nan, 0.5], [1.0, 2.0]).value)
     for name, (args, _) in OUTSIDE.items():
         for method in ("pdf", "logpdf", "cdf"):
             f = getattr(getattr(stats, name), method)

@@ -100,6 +100,7 @@ const FEW: usize = 32;
 impl<const N: usize> Elementwise<N> {
     /// Whether this loop is the fastest way for so many elements.
     #[inline]
+    #[must_use]
     pub fn suits(&self, size: usize) -> bool {
         self.cost < ONE_BY_ONE || size <= FEW
     }

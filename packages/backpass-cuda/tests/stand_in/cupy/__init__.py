@@ -433,7 +433,7 @@ def where(condition, x=None, y=None):
     for operand in (x, y):
         if not isinstance(operand, _OPERANDS):
             raise TypeError(f"Unsupported type {type(operand)}")
-    return _wrap(numpy.where(condition._value, _bare(x), _bare(y)))
+    return _wrap(numpy.where(_bare(condition), _bare(x), _bare(y)))
 
 
 def nonzero(a):
@@ -482,6 +482,10 @@ def swapaxes(a, axis1, axis2):
 
 def moveaxis(a, source, destination):
     return _view(numpy.moveaxis(_array(a), source, destination), a)
+
+
+def broadcast_arrays(*args):
+    return [_view(made, a) for made, a in zip(numpy.broadcast_arrays(*map(_array, args)), args)]
 
 
 def broadcast_to(array, shape):

@@ -1,13 +1,14 @@
 """Functions that make Tensors from numbers, shapes and nested lists, on one device.
 
 `Creation(numpy)` and `Creation(cupy)` hold the same functions; each public namespace exports those
-of its own library.  What they make is not tracked; only `array` and `asarray` of Tensors are
+of its own library.  What they make of plain numbers is not tracked; what they make of Tensors is
 differentiable.
 """
 
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -47,7 +48,12 @@ def _values(nested: Any) -> Iterator[Any]:
 def _joined(nested: Any, xp: Any) -> Any:
     if not holds_tensor(nested):
         return xp.asarray(nested)
-    return stack([_joined(item, xp) if type(item) in (list, tuple) else item for item in nested])
+    parts = [_joined(item, xp) if type(item) in (list, tuple) else item for item in nested]
+    if xp is not numpy:
+        # Numbers would go to the host.
+        scalars = (*PYTHON_SCALARS, numpy.generic)
+        parts = [xp.asarray(p) if isinstance(p, scalars) else p for p in parts]
+    return stack(parts)
 
 
 operators.methods = {"__array__": joined}
@@ -348,6 +354,9 @@ class Creation:
     ) -> Any:
         """Evenly spaced numbers; linear, and differentiable, in start and stop."""
         self._check("linspace", device, None)
+        start, stop = (
+            joined(x) if type(x) in (list, tuple) and holds_tensor(x) else x for x in (start, stop)
+        )
         lo, hi = plain(start), plain(stop)
         if not (isinstance(start, Tensor) and start.tracked) and not (
             isinstance(stop, Tensor) and stop.tracked
@@ -356,6 +365,9 @@ class Creation:
                 lo, hi, num, endpoint=endpoint, retstep=retstep, dtype=dtype, axis=axis
             )
             return as_tensors(made)
+        num = operator.index(num)
+        if num < 0:
+            raise ValueError(f"linspace: num={num} must not be negative")
         intervals = num - 1 if endpoint else num
         ndim = max(numpy.ndim(lo), numpy.ndim(hi))
         kind = numpy.result_type(*(getattr(x, "dtype", x) for x in (lo, hi)), 1.0)

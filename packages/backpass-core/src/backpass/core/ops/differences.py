@@ -140,10 +140,12 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
     """
     f = as_operand(f)
     ndim = len(f.shape)
-    given = (
-        range(ndim) if axis is None else (axis,) if isinstance(axis, int | numpy.integer) else axis
-    )
-    axes = [normalize_axis(i, ndim, "gradient") for i in given]
+    given: Any = axis
+    if axis is None:
+        given = range(ndim)
+    elif isinstance(axis, int | numpy.integer):
+        given = (axis,)
+    axes = [normalize_axis(int(i), ndim, "gradient") for i in given]
     spacings = [x if isinstance(x, int | float) else as_operand(x) for x in varargs]
     if not spacings:
         spacings = [None] * len(axes)

@@ -56,7 +56,7 @@ EXCLUDED: dict[str, str] = {
             "matvec": "use matmul(A, x[..., None])[..., 0]",
             "median": "use sort(x)[n // 2], or the mean of the two in the middle",
             "modf": "use x - trunc(x) and trunc(x)",
-            "nancumprod": "use exp(nancumsum(log(x))) where x is positive",
+            "nancumprod": "use exp(cumsum(where(isnan(x), 0, log(x)))) where x is positive",
             "nancumsum": "use cumsum(where(isnan(x), 0, x))",
             "nanmax": "use max(where(isnan(x), -inf, x))",
             "nanmean": "use mean(x, where=~isnan(x))",

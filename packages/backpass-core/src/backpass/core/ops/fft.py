@@ -183,19 +183,19 @@ def _along_axis(f: Primitive, a: Any, n: Any, axis: int, norm: Any, out: Any) ->
     return f(as_operand(a), **kwargs)
 
 
-def _along_axes(f: Primitive, a: Any, s: Any, axes: Any, norm: Any, out: Any) -> Any:
+def _along_axes(name: str, f: Primitive, a: Any, s: Any, axes: Any, norm: Any, out: Any) -> Any:
     if out is not None:
-        refuse_out(f.name, out)
+        refuse_out(name, out)
     a = as_operand(a)
     kwargs: dict[str, Any] = {}
     if s is not None:
         axes = range(-len(s), 0) if axes is None else axes
         if len(s) != len(axes):
-            raise ValueError(f"{f.name}: s has {len(s)} lengths for {len(axes)} axes")
+            raise ValueError(f"{name}: s has {len(s)} lengths for {len(axes)} axes")
     if axes is not None:
-        kwargs["axes"] = axes = tuple(normalize_axis(i, a.ndim, f.name) for i in axes)
+        kwargs["axes"] = axes = tuple(normalize_axis(i, a.ndim, name) for i in axes)
         if len(set(axes)) != len(axes):
-            raise ValueError(f"{f.name}: axes={axes} names an axis twice: transform twice")
+            raise ValueError(f"{name}: axes={axes} names an axis twice: transform twice")
     if s is not None:
         whole = [a.shape[i] for i in axes]
         lengths = [m if n == -1 else n for n, m in zip(s, whole)]
@@ -222,28 +222,28 @@ def fftn(
     a: Any, s: Any = None, axes: Any = None, norm: str | None = None, out: Any = None
 ) -> Tensor:
     """Transform along several axes; fftn(g) flows back. No axis twice; `out` is refused."""
-    return _along_axes(fftn_, a, s, axes, norm, out)  # type: ignore[no-any-return]
+    return _along_axes("fftn", fftn_, a, s, axes, norm, out)  # type: ignore[no-any-return]
 
 
 def ifftn(
     a: Any, s: Any = None, axes: Any = None, norm: str | None = None, out: Any = None
 ) -> Tensor:
     """Inverse of `fftn`; ifftn(g) flows back. No axis twice; `out` is refused."""
-    return _along_axes(ifftn_, a, s, axes, norm, out)  # type: ignore[no-any-return]
+    return _along_axes("ifftn", ifftn_, a, s, axes, norm, out)  # type: ignore[no-any-return]
 
 
 def fft2(
     a: Any, s: Any = None, axes: Any = (-2, -1), norm: str | None = None, out: Any = None
 ) -> Tensor:
     """Transform along two axes; fft2(g) flows back. No axis twice; `out` is refused."""
-    return _along_axes(fftn_, a, s, axes, norm, out)  # type: ignore[no-any-return]
+    return _along_axes("fft2", fftn_, a, s, axes, norm, out)  # type: ignore[no-any-return]
 
 
 def ifft2(
     a: Any, s: Any = None, axes: Any = (-2, -1), norm: str | None = None, out: Any = None
 ) -> Tensor:
     """Inverse of `fft2`; ifft2(g) flows back. No axis twice; `out` is refused."""
-    return _along_axes(ifftn_, a, s, axes, norm, out)  # type: ignore[no-any-return]
+    return _along_axes("ifft2", ifftn_, a, s, axes, norm, out)  # type: ignore[no-any-return]
 
 
 def rfft(a: Any, n: Any = None, axis: int = -1, norm: str | None = None, out: Any = None) -> Tensor:
@@ -268,7 +268,7 @@ def rfftn(
 
     No axis twice; `out` is refused.
     """
-    return _along_axes(rfftn_, a, s, axes, norm, out)  # type: ignore[no-any-return]
+    return _along_axes("rfftn", rfftn_, a, s, axes, norm, out)  # type: ignore[no-any-return]
 
 
 def irfftn(
@@ -278,21 +278,21 @@ def irfftn(
 
     No axis twice; `out` is refused.
     """
-    return _along_axes(irfftn_, a, s, axes, norm, out)  # type: ignore[no-any-return]
+    return _along_axes("irfftn", irfftn_, a, s, axes, norm, out)  # type: ignore[no-any-return]
 
 
 def rfft2(
     a: Any, s: Any = None, axes: Any = (-2, -1), norm: str | None = None, out: Any = None
 ) -> Tensor:
     """Transform a real array along two axes, as `rfftn`."""
-    return _along_axes(rfftn_, a, s, axes, norm, out)  # type: ignore[no-any-return]
+    return _along_axes("rfft2", rfftn_, a, s, axes, norm, out)  # type: ignore[no-any-return]
 
 
 def irfft2(
     a: Any, s: Any = None, axes: Any = (-2, -1), norm: str | None = None, out: Any = None
 ) -> Tensor:
     """Inverse of `rfft2`, as `irfftn`."""
-    return _along_axes(irfftn_, a, s, axes, norm, out)  # type: ignore[no-any-return]
+    return _along_axes("irfft2", irfftn_, a, s, axes, norm, out)  # type: ignore[no-any-return]
 
 
 def hfft(a: Any, n: Any = None, axis: int = -1, norm: str | None = None, out: Any = None) -> Tensor:
@@ -300,19 +300,19 @@ def hfft(a: Any, n: Any = None, axis: int = -1, norm: str | None = None, out: An
 
     `out` is refused.
     """
-    return _along_axis(irfft_, conj(as_operand(a)), n, axis, _swapped(norm), out)  # type: ignore[no-any-return]
+    return _along_axis(irfft_, conj(as_operand(a)), n, axis, _swapped("hfft", norm), out)  # type: ignore[no-any-return]
 
 
 def ihfft(
     a: Any, n: Any = None, axis: int = -1, norm: str | None = None, out: Any = None
 ) -> Tensor:
     """Inverse of `hfft`: conj(rfft(a)) / n. `out` is refused."""
-    return conj(_along_axis(rfft_, a, n, axis, _swapped(norm), out))  # type: ignore[no-any-return]
+    return conj(_along_axis(rfft_, a, n, axis, _swapped("ihfft", norm), out))  # type: ignore[no-any-return]
 
 
-def _swapped(norm: str | None) -> str:
+def _swapped(name: str, norm: str | None) -> str:
     if norm not in _SWAPPED:
-        raise ValueError(f"norm={norm!r}: use 'backward', 'ortho' or 'forward'")
+        raise ValueError(f"{name}: norm={norm!r}: use 'backward', 'ortho' or 'forward'")
     return _SWAPPED[norm]
 
 

@@ -73,7 +73,7 @@ def odeint(
     Raises
     ------
     TypeError
-        For `full_output`, `tcrit`, and for complex numbers.
+        For `full_output`, `tcrit`, complex numbers, and a `func` that returns None.
     ValueError
         If y0 or t has more than one axis, or `func` returns something else than y's shape.
     RuntimeError
@@ -153,7 +153,10 @@ class _Problem:
     def field(self, y: Any, t: Any, parameters: Sequence[Any]) -> Any:
         """Return func(y, t, *args), in the shape of y."""
         args = self.args(parameters)
-        f = as_operand(self.func(t, y, *args) if self.tfirst else self.func(y, t, *args))
+        f = self.func(t, y, *args) if self.tfirst else self.func(y, t, *args)
+        if f is None:
+            raise TypeError(f"odeint: {name_of(self.func)} returned None: did you forget return?")
+        f = as_operand(f)
         if f.shape == y.shape:
             return f
         if f.size != y.size:

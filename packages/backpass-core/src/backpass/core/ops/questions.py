@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy
 from backpass.core.backends import backend_of
 from backpass.core.ops.creation import joined
 from backpass.core.ops.elementwise import equal
+from backpass.core.ops.shaping import normalize_axis
 from backpass.core.tensor import Tensor
 from backpass.core.values import WeakTensor, as_tensors
 
@@ -32,10 +34,13 @@ def ndim(a: Any) -> int:
     return len(shape(a))
 
 
-def size(a: Any, axis: int | None = None) -> int:
-    """Return the number of elements, or the length of one axis."""
+def size(a: Any, axis: int | tuple[int, ...] | None = None) -> int:
+    """Return the number of elements, all or along one axis or several."""
     lengths = shape(a)
-    return int(numpy.prod(lengths)) if axis is None else lengths[axis]
+    if axis is not None:
+        axes = axis if isinstance(axis, tuple) else (axis,)
+        lengths = tuple(lengths[normalize_axis(i, len(lengths), "size")] for i in axes)
+    return math.prod(lengths)
 
 
 def result_type(*arrays_and_dtypes: Any) -> Any:

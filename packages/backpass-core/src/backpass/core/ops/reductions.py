@@ -466,7 +466,7 @@ def _half_over(g: Any, ans: Any) -> Any:
     """Return g / (2 std), and 0 where the deviation is 0: the sub-gradient of least norm."""
     if isinstance(ans, numpy.generic):
         scalar: Any = ans
-        return g.dtype.type(0) if scalar == 0 or g == 0 else g / (2 * scalar)
+        return g.dtype.type(0) if scalar == 0 else zero_multiply.op(g, 0.5 / scalar)
     flat = equal.op(ans, 0)
     return where.op(flat, 0.0, zero_multiply.op(g, 0.5 / where.op(flat, 1.0, ans)))
 
@@ -745,7 +745,7 @@ def std(
     mean: Any = None,
     correction: float | None = None,
 ) -> Tensor:
-    """Take the standard deviation; its derivative is (x - mean) / (n * std), 0 where std is 0."""
+    """Take the standard deviation; its derivative is (x - mean) / ((n - ddof) * std), 0 at 0."""
     return _moment(
         "std",
         std_,

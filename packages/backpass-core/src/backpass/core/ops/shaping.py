@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import itertools
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -610,9 +611,10 @@ def rot90(m: Any, k: int = 1, axes: Sequence[int] = (0, 1)) -> Tensor:
     first, second = (normalize_axis(a, m.ndim, "rot90") for a in axes)
     if first == second:
         raise ValueError("rot90: the two axes must be different")
-    if k % 4 == 0:
+    k = operator.index(k) % 4
+    if not k:
         return copy_(m)  # type: ignore[no-any-return]
-    return rot90_(m, k=k % 4, axes=(first, second))  # type: ignore[no-any-return]
+    return rot90_(m, k=k, axes=(first, second))  # type: ignore[no-any-return]
 
 
 def tile(A: Any, reps: Any) -> Tensor:

@@ -12,7 +12,7 @@ from backpass.core.ops.indexing import getitem
 from backpass.core.ops.shaping import as_operand, astype, flip
 from backpass.core.rules import bilinear
 from backpass.core.tensor import Tensor
-from backpass.core.values import as_tensors
+from backpass.core.values import as_tensors, plain
 
 # ----- the primitive ----------------------------------------------------------------------------
 
@@ -90,4 +90,6 @@ def fftconvolve(in1: Any, in2: Any, mode: str = "full", axes: Any = None) -> Ten
         raise TypeError("fftconvolve: axes= is not supported: multiply numpy.fft.fftn along them")
     operands = map(as_operand, (in1, in2))
     x, y = (a if a.dtype.kind in "fc" else astype.op(a, dtype=float) for a in operands)
+    if x.ndim == y.ndim and not (x.size and y.size):
+        return Tensor(backend_of((plain(x),)).library.zeros(0))
     return as_tensors(_convolved("fftconvolve", x, y, mode, "fft"))  # type: ignore[no-any-return]

@@ -126,7 +126,7 @@ def to_triangle(x: Any, triangle: str) -> Any:
 
 @primitive
 def over(xp: Any, x: Any, y: Any) -> Any:
-    """X / y, and 0 where y is 0."""
+    """Quotient x / y, and 0 where y is 0."""
     if isinstance(y, numpy.generic):
         return x / y if y != 0 else x * y.dtype.type(0)
     zero = xp.equal(y, 0)

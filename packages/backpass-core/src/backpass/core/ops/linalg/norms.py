@@ -17,6 +17,7 @@ from backpass.core.ops.elementwise import (
     isnan,
     logical_and,
     logical_not,
+    logical_or,
     multiply,
     power,
     real,
@@ -25,6 +26,7 @@ from backpass.core.ops.elementwise import (
     zero_multiply,
 )
 from backpass.core.ops.indexing import getitem
+from backpass.core.ops.linalg.eigen import is_tracked
 from backpass.core.ops.linalg.matrices import conjugate, library_of, mask, over
 from backpass.core.ops.linalg.products import check_square
 from backpass.core.ops.linalg.singular_values import svdvals
@@ -76,7 +78,8 @@ def _weights(ans: Any, x: Any, ord: Any, axis: Any, keepdims: bool) -> Any:
     if ord == 0:
         return multiply.op(_unit(x), 0.0)
     if abs(ord) == math.inf:
-        chosen = where.op(equal.op(absolute.op(x), whole), 1.0, 0.0)
+        size = absolute.op(x)
+        chosen = where.op(logical_or.op(equal.op(size, whole), isnan.op(size)), 1.0, 0.0)
         ties = sum_.op(chosen, axis=axis, keepdims=True)
         return zero_multiply.op(chosen, divide.op(_unit(x), ties))
     # (|x| / norm)**(order - 1) may be infinite, where the sign of x is 0, or the norm.
@@ -121,10 +124,12 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> T
     ------
     ValueError
         If the order does not exist for vectors, or matrices, or there are other axes than these.
+    NotImplementedError
+        If the order is tracked.
     """
     if ord is None and axis is None:
         return norm_(x, keepdims=True) if keepdims else norm_(x)  # type: ignore[no-any-return]
-    x = as_operand(x)
+    x, ord = as_operand(x), _constant("norm", "ord", ord)
     axes = _axes(axis, x.ndim)
     if len(axes) == 1:
         if isinstance(ord, str):
@@ -141,6 +146,15 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> T
         shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
         return reshape(found, shape=shape)  # type: ignore[no-any-return]
     return found  # type: ignore[no-any-return]
+
+
+def _constant(name: str, parameter: str, order: Any) -> Any:
+    if is_tracked(order):
+        raise NotImplementedError(
+            f"{name}: {parameter} is tracked and has no derivative here: "
+            f"pass stop_gradient({parameter}), or write sum(abs(x)**p)**(1 / p)"
+        )
+    return plain(order)
 
 
 def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
@@ -212,8 +226,10 @@ def cond(x: Any, p: Any = None) -> Tensor:
     ------
     numpy.linalg.LinAlgError
         If a matrix is empty, or not square where p is not 2, -2 or None.
+    NotImplementedError
+        If p is tracked.
     """
-    x = as_operand(x)
+    x, p = as_operand(x), _constant("cond", "p", p)
     if 0 in x.shape[-2:]:
         raise numpy.linalg.LinAlgError("cond is not defined on empty arrays")
     if p is None or p in (2, -2):

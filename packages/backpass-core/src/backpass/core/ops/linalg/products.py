@@ -170,7 +170,7 @@ def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Tensor:
 
 
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
-    """Sum of conj(x1) * x2 along an axis; g.conj() * x2 and g * conj(x1) flow back."""
+    """Sum of conj(x1) * x2 along an axis; conj(g * x2) and g * conj(x1) flow back."""
     x1, x2 = as_operand(x1), as_operand(x2)
     if axis != -1:
         x1, x2 = moveaxis(x1, axis, -1), moveaxis(x2, axis, -1)

@@ -155,7 +155,8 @@ def _over_power(
         return xp.where(near, series, upper / far**n)[()]
 
     def slope(ans: Any, x: Any, *, n: int) -> Any:
-        made = turn * x * quotient.op(x, n=n + 1)
+        # 0 where x is infinite.
+        made = zero_multiply.op(quotient.op(x, n=n + 1), turn * x)
         return made - sign.op(x) * ans if scaled else made
 
     elementwise(quotient, slope)

@@ -16,6 +16,7 @@ from backpass.core.ops.elementwise import (
     real,
     sin,
     where,
+    zero_multiply,
 )
 from backpass.core.ops.reductions import any_
 from backpass.core.rules import elementwise, nondifferentiable, refused
@@ -133,12 +134,12 @@ def _rgamma_x(ans: Any, x: Any) -> Any:
         return -ans * psi.op(x)
     left = less.op(real.op(x), 0.5)
     if not any_.op(left):
-        return -ans * psi.op(x)
+        return -zero_multiply.op(ans, psi.op(x))
     right = where.op(left, 1.0, x)
     z = where.op(left, x, 0.0)
     turn = math.pi * z
     reflected = gamma.op(1 - z) * (cos.op(turn) - sin.op(turn) / math.pi * psi.op(1 - z))
-    return where.op(left, reflected, -rgamma.op(right) * psi.op(right))
+    return where.op(left, reflected, -zero_multiply.op(rgamma.op(right), psi.op(right)))
 
 
 elementwise(gamma, lambda ans, x: ans * psi.op(x))

@@ -10,8 +10,9 @@ import math
 from typing import Any
 
 from backpass.core.arity import Nary, binary, unary
-from backpass.core.ops.elementwise import absolute, less, log, where
+from backpass.core.ops.elementwise import absolute, equal, less, log, logical_or, where
 from backpass.core.rules import elementwise, refused
+from backpass.core.symbols import Expression
 
 _SPECIAL = "scipy.special"
 _PARAMETER = refused("there is no closed form in the parameters: keep them constant")
@@ -42,7 +43,7 @@ elementwise(
     _PARAMETER,
     _PARAMETER,
     _PARAMETER,
-    lambda a, b, c, z: a * b / c * hyp2f1.op(a + 1.0, b + 1.0, c + 1.0, z),
+    lambda a, b, c, z: a / c * b * hyp2f1.op(a + 1.0, b + 1.0, c + 1.0, z),
 )
 
 # ----- elliptic integrals, the dilogarithm ------------------------------------------------------
@@ -72,7 +73,10 @@ elementwise(ellipe, lambda m: -math.pi / 8 * hyp2f1.op(0.5, 1.5, 2.0, m))
 
 def _spence_z(z: Any) -> Any:
     """Return log(z) / (1 - z), by a series where z is near 1: without 0 / 0 at 1."""
-    near = less.op(absolute.op(1 - z), 0.5)
+    if isinstance(z, Expression):
+        return log.op(z) / (1 - z)
+    # The series is infinite at 0, in its derivatives too: those of the quotient are inf - inf.
+    near = logical_or.op(less.op(absolute.op(1 - z), 0.5), equal.op(z, 0))
     away = where.op(near, 2.0, z)
     series = -hyp2f1.op(1.0, 1.0, 2.0, where.op(near, 1 - z, 0.0))
     return where.op(near, series, log.op(away) / (1 - away))

@@ -142,10 +142,14 @@ def _gamma_logs(special: Any, a: Any, log_x: Any) -> Callable[[int, int], Any]:
     return logs
 
 
+#: In the place of x = inf, where the density is 0, and not inf - inf.
+_LARGE = 1e308
+
+
 @primitive
 def gamma_density(xp: Any, a: Any, x: Any, *, lower: int = 0, order: int = 0) -> Any:
     """Differentiate x^(a-1-lower) exp(-x) / Gamma(a), 0 for negative x, `order` times in a."""
-    a, x = as_float(xp, a), as_float(xp, x)
+    a, x = as_float(xp, a), xp.minimum(as_float(xp, x), _LARGE)
     special = special_of(xp)
     with numpy.errstate(all="ignore"):
         a = positive(xp, a)
@@ -161,7 +165,7 @@ def gamma_density(xp: Any, a: Any, x: Any, *, lower: int = 0, order: int = 0) ->
 @primitive
 def gamma_slope(xp: Any, a: Any, x: Any, *, lower: int = 0) -> Any:
     """Differentiate `gamma_density` in x, for order 0: finite at x = 0 wherever it is."""
-    a, x = as_float(xp, a), as_float(xp, x)
+    a, x = as_float(xp, a), xp.minimum(as_float(xp, x), _LARGE)
     with numpy.errstate(all="ignore"):
         a = positive(xp, a)
         c = a - (1 + lower)

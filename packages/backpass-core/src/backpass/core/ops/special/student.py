@@ -74,8 +74,9 @@ def student_score(df: Any, x: Any) -> Any:
 
 
 def _student_density_x(df: Any, x: Any, *, order: int = 0) -> Any:
-    # (df + 1) / (df + x**2), with both divided by a df that may be infinite.
-    made = -(1 + 1 / df) * x / (1 + x * x / df) * student_density.op(df, x, order=order)
+    # (df + 1) / (df + x**2), with both divided by a df that may be infinite; and x**2 may overflow.
+    slope = (1 + 1 / df) * x / (1 + x * x / df)
+    made = -zero_multiply.op(student_density.op(df, x, order=order), slope)
     if order:
         made = made - order * x / (df + x * x) * student_density.op(df, x, order=order - 1)
     return made
@@ -83,7 +84,7 @@ def _student_density_x(df: Any, x: Any, *, order: int = 0) -> Any:
 
 def _student_density_df(df: Any, x: Any, *, order: int = 0) -> Any:
     made = student_density.op(df, x, order=order + 1)
-    made = made + student_score(df, x) * student_density.op(df, x, order=order)
+    made = made + zero_multiply.op(student_density.op(df, x, order=order), student_score(df, x))
     if order:
         moved = 0.5 * order * x * x / (df * (df + x * x))
         made = made + moved * student_density.op(df, x, order=order - 1)

@@ -20,7 +20,7 @@ from backpass.core.ops.elementwise import (
 from backpass.core.ops.reductions import prod_, sum_
 from backpass.core.ops.shaping import as_operand, concatenate_arrays, reshape
 from backpass.core.ops.special.gamma import psi
-from backpass.core.ops.special.incomplete import as_float, special_of, times
+from backpass.core.ops.special.incomplete import as_float, special_of
 from backpass.core.ops.stats.distribution import Distribution
 from backpass.core.rules import defjvp, defvjp
 from backpass.core.tensor import Tensor
@@ -35,10 +35,9 @@ def logpdf(xp: Any, x: Any, alpha: Any) -> Any:
     # Unlike the other distributions, this one is of single precision for such operands in SciPy.
     single = x.dtype == numpy.float32 and alpha.dtype == numpy.float32
     x, alpha = as_float(xp, x), as_float(xp, alpha)
-    gammaln = special_of(xp).gammaln
-    with numpy.errstate(divide="ignore", invalid="ignore"):
-        powers = xp.sum(times(xp, _column(xp.reshape, alpha, x) - 1, xp.log(x)), axis=0)
-    made = powers + gammaln(xp.sum(alpha)) - xp.sum(gammaln(alpha))
+    special = special_of(xp)
+    powers = xp.sum(special.xlogy(_column(xp.reshape, alpha, x) - 1, x), axis=0)
+    made = powers + special.gammaln(xp.sum(alpha)) - xp.sum(special.gammaln(alpha))
     return made.astype(numpy.float32) if single else made
 
 
@@ -130,7 +129,7 @@ class dirichlet(Distribution):
     """
 
     def pdf(self, x: Any, alpha: Any) -> Tensor:
-        """Density; its derivatives are those of logpdf times it."""
+        """Density; its derivatives are those of logpdf times it, on the edge those from inside."""
         return _single(_pdf(*_checked(x, alpha)))  # type: ignore[no-any-return]
 
     def logpdf(self, x: Any, alpha: Any) -> Tensor:

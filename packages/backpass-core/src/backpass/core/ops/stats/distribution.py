@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
+import numpy
+
 from backpass.core.ops.elementwise import where
 from backpass.core.ops.shaping import as_operand
 from backpass.core.ops.special.incomplete import as_float, positive
+from backpass.core.values import plain
 
 _NUMBERS = (int, float)
 
@@ -26,8 +29,15 @@ class Distribution:
 
 
 def operands(*xs: Any) -> tuple[Any, ...]:
-    """Return what was given as operands of a primitive: lists become arrays."""
-    return tuple(x if type(x) in _NUMBERS else as_operand(x) for x in xs)
+    """Return what was given as operands of a primitive: lists become arrays, integers floats."""
+    return tuple([x if type(x) in _NUMBERS else _operand(x) for x in xs])
+
+
+def _operand(x: Any) -> Any:
+    x = as_operand(x)
+    # Unsigned integers would wrap in x - loc.
+    dtype = getattr(plain(x), "dtype", None)
+    return x if dtype is None or dtype.kind not in "iub" else x.astype(numpy.float64)
 
 
 # ----- in the functions, on plain arrays --------------------------------------------------------
