@@ -247,6 +247,21 @@ def test_counts_as_tensors_and_numpy_integers():
     assert [p.shape for p in np.split(X, numpy.int64(3))] == [(1,)] * 3
 
 
+def test_integers_are_clipped_by_numbers_beyond_their_range():
+    x = numpy.array([-5, 0, 100], numpy.int8)
+    for bounds in ((0, 300), (-300, 50), (None, 1000), (-1, None)):
+        found = np.clip(x, *bounds).value
+        numpy.testing.assert_array_equal(found, numpy.clip(x, *bounds), strict=True)
+
+
+def test_pieces_that_nobody_uses_get_nothing_and_overlapping_ones_add_up():
+    x = numpy.arange(6.0)
+    one = grad(lambda x: np.sum(np.split(x, 3)[1] ** 2))(x)
+    numpy.testing.assert_array_equal(one, [0, 0, 4, 6, 0, 0])
+    twice = grad(lambda x: sum(np.sum(p) for p in np.split(x, [4, 2])))(x)
+    numpy.testing.assert_array_equal(twice, [1, 1, 2, 2, 1, 1])
+
+
 def test_a_known_mean():
     x = numpy.array([[1.0, 2.0, 6.0]])
     mean = numpy.mean(x, axis=1, keepdims=True)

@@ -484,6 +484,10 @@ def moveaxis(a, source, destination):
     return _view(numpy.moveaxis(_array(a), source, destination), a)
 
 
+def vdot(a, b):
+    return _wrap(numpy.asarray(numpy.vdot(_array(a), _array(b))))
+
+
 def broadcast_arrays(*args):
     return [_view(made, a) for made, a in zip(numpy.broadcast_arrays(*map(_array, args)), args)]
 

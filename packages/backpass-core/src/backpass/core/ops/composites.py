@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from backpass.core.backends import backend_of
 from backpass.core.ops.elementwise import (
     angle,
     floor_divide,
@@ -19,6 +20,7 @@ from backpass.core.ops.questions import nonzero
 from backpass.core.ops.reductions import refuse_out
 from backpass.core.ops.shaping import copy_
 from backpass.core.tensor import Tensor
+from backpass.core.values import plain
 
 
 def clip(
@@ -44,8 +46,17 @@ def clip(
     low, high = a_min if min is None else min, a_max if max is None else max
     if low is None and high is None:
         return copy_(a)  # type: ignore[no-any-return]
+    if _are_integers(plain(a), low, high):
+        # Without a gradient; Python's bounds may be beyond the type's range.
+        return Tensor(backend_of((plain(a),)).library.clip(plain(a), low, high))
     made = a if low is None else maximum(a, low)
     return made if high is None else minimum(made, high)  # type: ignore[no-any-return]
+
+
+def _are_integers(a: Any, low: Any, high: Any) -> bool:
+    """Tell whether an array of integers is clipped by Python's integers."""
+    numbers = (low is None or type(low) is int) and (high is None or type(high) is int)
+    return numbers and getattr(getattr(a, "dtype", None), "kind", "") in ("i", "u")
 
 
 def real_(val: Any) -> Tensor:

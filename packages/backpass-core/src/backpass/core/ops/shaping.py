@@ -17,6 +17,7 @@ from backpass.core.operators import operators
 from backpass.core.ops.indexing import getitem
 from backpass.core.rules import linear
 from backpass.core.tensor import Tensor
+from backpass.core.values import zeros_beside
 
 # ----- primitives -------------------------------------------------------------------------------
 
@@ -201,7 +202,28 @@ linear(
         g, shift=tuple(-s for s in shift) if isinstance(shift, tuple | list) else -shift, axis=axis
     ),
 )
+
+
+@primitive(name="split", outputs=2)
+def split_(xp: Any, x: Any, *, cuts: Sequence[int], axis: int) -> Any:
+    """Cut an array at rising places along an axis."""
+    before = (slice(None),) * axis
+    return tuple([x[(*before, slice(a, b))] for a, b in itertools.pairwise(cuts)])
+
+
+def _joined_back(g: Sequence[Any], x: Any, *, cuts: Sequence[int], axis: int) -> Any:
+    parts = list(g)
+    used = [part for part in parts if part is not None]
+    for i, (a, b) in enumerate(itertools.pairwise(cuts)):
+        if parts[i] is None:
+            shape = (*x.shape[:axis], b - a, *x.shape[axis + 1 :])
+            like = numpy.broadcast_to(numpy.empty((), used[0].dtype), shape)
+            parts[i] = zeros_beside(like, used)
+    return concatenate_.op(*parts, axis=axis)
+
+
 linear(concatenate_, joint=_split_back)
+linear(split_, _joined_back)
 linear(stack_, joint=_unstack)
 
 
@@ -553,6 +575,8 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Tenso
         ends = [int(i) for i in indices_or_sections]
     before = (slice(None),) * axis
     cuts = [0, *ends, length]
+    if cuts == sorted(cuts) and ends:
+        return list(split_(ary, cuts=tuple(cuts), axis=axis))
     return [getitem(ary, index=(*before, slice(a, b))) for a, b in zip(cuts[:-1], [*ends, None])]
 
 
