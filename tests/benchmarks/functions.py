@@ -69,7 +69,8 @@ def _matrix(kind: str = "") -> Callable[..., Any]:
     """Make a well-conditioned matrix, a symmetric one, or one with a right-hand side."""
 
     def make(random: numpy.random.Generator, size: str) -> list[Any]:
-        n = 3 if size == "small" else 200
+        # HIPS autograd differentiates a chain of large matrices in minutes.
+        n = 3 if size == "small" else 20 if kind == "chain" else 200
         a = random.uniform(-1, 1, (n, n)) / n + numpy.diag(numpy.linspace(1, 2, n))
         if kind == "symmetric":
             return [a + a.T]
@@ -77,7 +78,7 @@ def _matrix(kind: str = "") -> Callable[..., Any]:
             return [numpy.tril(a), random.uniform(-1, 1, n)]
         if kind == "system":
             return [a, random.uniform(-1, 1, n)]
-        if kind == "three":
+        if kind in ("three", "chain"):
             return [a, a + 0.1, a.T]
         return [a]
 
@@ -115,9 +116,11 @@ FUNCTIONS: list[Measured] = [
     *_simple("numpy", "add subtract multiply maximum minimum fmax fmin", _vector(-2, 2, 2)),
     *_simple("numpy", "arctan2 hypot logaddexp logaddexp2", _vector(-2, 2, 2)),
     *_simple("numpy", "divide power mod remainder true_divide", _vector(0.5, 2, 2)),
-    *_simple("numpy", "sum mean prod max min std var cumsum sort diff ravel transpose flipud", _V),
-    *_simple("numpy", "atleast_1d atleast_2d atleast_3d squeeze diag", _vector(-2, 2)),
-    *_simple("numpy", "fliplr rot90 diagonal trace tril triu", _T),
+    *_simple("numpy", "sum mean max min std var cumsum sort diff ravel transpose flipud", _V),
+    *_simple("numpy", "atleast_1d atleast_2d atleast_3d squeeze", _vector(-2, 2)),
+    *_simple("numpy", "diag fliplr rot90 diagonal trace tril triu", _T),
+    # Near 1, or the product of a million numbers is 0.
+    *_simple("numpy", "prod", _vector(0.999, 1.001)),
     _with("numpy", "sum axis", _T, lambda np, x: np.sum(x, axis=0)),
     _with("numpy", "mean axis", _T, lambda np, x: np.mean(x, axis=1, keepdims=True)),
     _with("numpy", "max axis", _T, lambda np, x: np.max(x, axis=1)),
@@ -147,7 +150,8 @@ FUNCTIONS: list[Measured] = [
     _with("numpy", "vstack", _vector(-2, 2, 2), lambda np, x, y: np.vstack([x, y])),
     _with("numpy", "hstack", _vector(-2, 2, 2), lambda np, x, y: np.hstack([x, y])),
     _with("numpy", "column_stack", _vector(-2, 2, 2), lambda np, x, y: np.column_stack([x, y])),
-    _with("numpy", "dstack", _vector(-2, 2, 2), lambda np, x, y: np.dstack([x, y])),
+    # HIPS autograd takes minutes for long ones.
+    _with("numpy", "dstack", _table((2, 5), (100, 100), 2), lambda np, x, y: np.dstack([x, y])),
     _with("numpy", "array", _vector(-2, 2, 2), lambda np, x, y: np.array([x, y])),
     _with("numpy", "x[1:]", _V, lambda np, x: x[1:]),
     _with("numpy", "x[::-1]", _V, lambda np, x: x[::-1]),
@@ -177,7 +181,7 @@ FUNCTIONS: list[Measured] = [
     _with("numpy.linalg", "svd values", _matrix(), lambda la, x: la.svd(x, compute_uv=False)),
     _with("numpy.linalg", "norm vector", _V, lambda la, x: la.norm(x)),
     _with("numpy.linalg", "norm axis", _T, lambda la, x: la.norm(x, axis=1)),
-    _with("numpy.linalg", "multi_dot", _matrix("three"), lambda la, *xs: la.multi_dot(xs)),
+    _with("numpy.linalg", "multi_dot", _matrix("chain"), lambda la, *xs: la.multi_dot(xs)),
     *_simple("numpy.fft", "fft ifft rfft fftshift ifftshift", _V),
     *_simple("numpy.fft", "fft2 ifft2 fftn ifftn rfft2 rfftn", _table((2, 6), (1000, 1000))),
     *_simple("numpy.fft", "irfft", _V),

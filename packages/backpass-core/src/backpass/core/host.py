@@ -6,6 +6,7 @@ Python.  Each of these handles the usual case and returns `NotImplemented` for t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -138,6 +139,20 @@ def variance(compiled: Mapping[str, Kernel]) -> dict[str, Kernel]:
     return {"std": std, "var": lambda x, **k: NotImplemented if "where" in k else var(x, **k)}
 
 
+def cardinal_sine(compiled: Mapping[str, Kernel]) -> dict[str, Kernel]:
+    """Return a kernel for `sinc`, on the compiled sine."""
+    sin, multiply, divide = compiled["sin"], compiled["multiply"], compiled["divide"]
+
+    def sinc(x: Any) -> Any:
+        """Divide sin(u) by u; next to 0 both are as small."""
+        if type(x) is not numpy.ndarray or x.dtype not in _FLOATS:
+            return NotImplemented
+        u = multiply(numpy.where(x == 0, x.dtype.type(1e-20), x), math.pi)
+        return NotImplemented if u is NotImplemented else divide(sin(u), u)
+
+    return {"sinc": sinc}
+
+
 def choices(compiled: Mapping[str, Kernel]) -> dict[str, Kernel]:
     """Return kernels for the rules of `fmax` and `fmin`: without a nan, those of `maximum`."""
 
@@ -167,4 +182,8 @@ def kernels(compiled: Mapping[str, Kernel]) -> dict[str, Kernel]:
         "sum.vjp": sum_vjp,
         "mean.vjp": mean_vjp,
     }
-    return {**made, **variance(compiled), **choices(compiled)} if compiled else made
+    return (
+        {**made, **variance(compiled), **choices(compiled), **cardinal_sine(compiled)}
+        if compiled
+        else made
+    )

@@ -329,12 +329,14 @@ def _sinc_slope(xp: Any, u: Any) -> Any:
     """Return pi * (cos(u) - sin(u) / u) / u, by its series near 0."""
     near = abs(u) < 0.8
     far = xp.where(near, 1.0, u)
-    f = (xp.cos(far) - xp.sin(far) / far) / far
+    f = (cos.op(far) - sin.op(far) / far) / far
     v = xp.where(near, u, 0.0)
-    square, series = v * v, 0.0
+    square: Any = multiply.op(v, v)
+    series: Any = 0.0
     for m in range(8, 0, -1):
         # u f'(u) = sum over m of (-1)**m * 2 m / (2 m + 1)! * u**(2 m)
-        series = series * square + (-1) ** m * 2 * m / math.factorial(2 * m + 1)
+        coefficient = (-1) ** m * 2 * m / math.factorial(2 * m + 1)
+        series = add.op(multiply.op(square, series), coefficient)
     return (math.pi * xp.where(near, series * v, f))[()]
 
 
