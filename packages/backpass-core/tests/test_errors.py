@@ -88,7 +88,8 @@ def test_a_primitive_without_a_rule_says_how_to_add_one(operands):
     f = primitive({1: one, 2: two, 3: total}[operands])
     args = [X] * operands
     assert_array_equal(f(*args).value, X * operands)
-    with pytest.raises(NotImplementedError, match=r"has no derivative rule.*extend.*stop_gradient"):
+    message = r"has no derivative rule.*\(x.*extend.*stop_gradient"
+    with pytest.raises(NotImplementedError, match=message):
         grad(lambda x: np.sum(f(x, *args[1:])))(X)
 
 

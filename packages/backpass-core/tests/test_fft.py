@@ -2,13 +2,14 @@
 
 import numpy
 import pytest
+import scipy.signal
 from numpy.testing import assert_allclose, assert_array_equal
 
 import backpass.numpy as np
 from backpass.core import Tensor, grad, hvp, jvp, vjp
 from backpass.core.testing import check_grads
 from backpass.numpy import fft
-from backpass.scipy.signal import fftconvolve
+from backpass.scipy.signal import convolve, fftconvolve
 
 X = numpy.array([0.3, -1.2, 2.0, 0.7, 1.1])
 ONE = "fft ifft rfft irfft hfft ihfft".split()
@@ -158,3 +159,22 @@ def test_an_unknown_norm_is_named(name):
 def test_nothing_convolved_is_nothing(mode):
     assert fftconvolve(X, numpy.zeros(0), mode).shape == (0,)
     assert fftconvolve(numpy.zeros(0), X, mode).shape == (0,)
+
+
+@pytest.mark.parametrize("mode", ["full", "same", "valid"])
+@pytest.mark.parametrize(
+    "shapes", [((70, 80), (3, 4)), ((3, 2), (90, 70)), ((5000,), (7,))], ids=str
+)
+def test_a_small_window_over_a_large_array(mode, shapes):
+    random = numpy.random.default_rng(0)
+    x, y = (random.uniform(-1, 1, shape) for shape in shapes)
+    for dtype in ("float64", "float32", "complex128", "int64"):
+        u, v = (9 * x).astype(dtype), (9 * y).astype(dtype)
+        found, right = convolve(u, v, mode).value, scipy.signal.convolve(u, v, mode)
+        assert found.dtype == right.dtype
+        assert_allclose(found, right, rtol=1e-4, atol=1e-4)
+    out, pull = vjp(lambda x, y: convolve(x, y, mode), x, y)
+    _, other = vjp(lambda x, y: convolve(x, y, mode, "direct"), x, y)
+    w = random.uniform(-1, 1, out.shape)
+    for found, right in zip(pull(w), other(w), strict=True):
+        assert_allclose(found, right, rtol=1e-9, atol=1e-10)

@@ -279,7 +279,8 @@ class Primitive:
         """Raise if no rule has been declared, or none for a tracked operand."""
         if not self.kind:
             raise NotImplementedError(
-                f"{self.name} has no derivative rule: declare one with backpass.core.extend "
+                f"{self.name} has no derivative rule, for none of its arguments "
+                f"({', '.join(self.parameters)}): declare one with backpass.core.extend "
                 f"(elementwise, linear, bilinear, defvjp, or nondifferentiable({self.name})), or "
                 f"apply {self.name} to stop_gradient(x) if no gradient is wanted"
             )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import builtins
+import math
 from typing import Any
+
+import numpy
 
 from backpass.core.arity import primitive
 from backpass.core.backends import backend_of
@@ -16,10 +19,33 @@ from backpass.core.values import as_tensors, plain
 
 # ----- the primitive ----------------------------------------------------------------------------
 
+#: A window of few elements is laid over a large array, element by element of the window.
+_FEW, _MANY = 16, 4096
+
+
+def _by_taps(xp: Any, x: Any, y: Any, mode: str) -> Any:
+    """Add up shifted copies of x, one for each element of y."""
+    full = mode == "full"
+    shape = tuple(n + m - 1 if full else n - m + 1 for n, m in zip(x.shape, y.shape))
+    made = xp.zeros(shape, xp.result_type(x, y))
+    for place in numpy.ndindex(*y.shape):
+        if full:
+            there = tuple(slice(i, i + n) for i, n in zip(place, x.shape))
+            made[there] += x * y[place]
+        else:
+            starts = [m - 1 - i for i, m in zip(place, y.shape)]
+            made += x[tuple(slice(i, i + n) for i, n in zip(starts, shape))] * y[place]
+    return made
+
 
 @primitive(name="convolve")
 def convolve_(xp: Any, x: Any, y: Any, *, mode: str, method: str) -> Any:
     """Convolve; mode "full", or "valid" with an x that is nowhere shorter than y."""
+    small, large = (y, x) if math.prod(y.shape) <= math.prod(x.shape) else (x, y)
+    few = math.prod(small.shape) <= _FEW and math.prod(large.shape) >= _MANY
+    # "valid" needs the window second, which it is not where the x is small in one axis only.
+    if method == "auto" and few and (mode == "full" or small is y):
+        return _by_taps(xp, large, small, mode)
     convolve = backend_of((x, y)).function("convolve", "scipy.signal")
     try:
         return convolve(x, y, mode=mode, method=method)
