@@ -119,6 +119,10 @@ def test_operands_of_any_dtypes_give_what_numpy_gives(backend, name, dtypes, sha
     found = backend.fetch(getattr(backend.numpy, name)(*there))
     assert found.dtype == wanted.dtype
     assert found.shape == wanted.shape
+    if backend.backend.device != "cpu" and wanted.dtype.kind == "c":
+        # Which infinity or nan a complex number divided by 0 is, is the library's choice.
+        finite = numpy.isfinite(wanted)
+        found, wanted = numpy.where(finite, found, 0), numpy.where(finite, wanted, 0)
     close(found, wanted)
 
 

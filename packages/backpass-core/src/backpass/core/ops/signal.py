@@ -43,7 +43,7 @@ def convolve_(xp: Any, x: Any, y: Any, *, mode: str, method: str) -> Any:
     """Convolve; mode "full", or "valid" with an x that is nowhere shorter than y."""
     small, large = (y, x) if math.prod(y.shape) <= math.prod(x.shape) else (x, y)
     few = math.prod(small.shape) <= _FEW and math.prod(large.shape) >= _MANY
-    # "valid" needs the window second, which it is not where the x is small in one axis only.
+    # A "valid" convolution slides y over x, so that the window must be y.
     if method == "auto" and few and (mode == "full" or small is y):
         return _by_taps(xp, large, small, mode)
     convolve = backend_of((x, y)).function("convolve", "scipy.signal")
