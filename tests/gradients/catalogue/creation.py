@@ -5,7 +5,9 @@ from ..cases import Argument, Case, case
 _START, _STOP = Argument((), -1, 1), Argument((), 2, 3)
 
 CASES: list[Case] = [
-    case("array", lambda np, x: np.array(x, order="F"), (2, 3), label="order", without="autograd"),
+    case(
+        "array", lambda np, x: np.array(x, order="F"), (2, 3), label="order", without="autograd jax"
+    ),
     case(
         "ascontiguousarray",
         lambda np, x: np.ascontiguousarray(np.transpose(x)),
