@@ -32,6 +32,11 @@ def broadcast_to(x: Any, *, shape: tuple[int, ...]) -> Any:
             strides.append(0)
         else:
             return NotImplemented
+    return _laid_out(x, shape, strides)
+
+
+def _laid_out(x: Any, shape: tuple[int, ...], strides: Sequence[int]) -> Any:
+    """Return a read-only view of a contiguous array by strides."""
     made = numpy.ndarray(shape, x.dtype, x, 0, strides)
     made.flags.writeable = False
     return made
@@ -93,20 +98,13 @@ def sum_vjp(
     for i in range(ndim):
         stride = 0 if i in axes and not keepdims else next(left)
         strides.append(0 if i in axes else stride)
-    made = numpy.ndarray(shape, g.dtype, g, 0, strides)
-    made.flags.writeable = False
-    return made
+    return _laid_out(g, shape, strides)
 
 
 def mean_vjp(g: Any, x: Any, *, axis: Any = None, keepdims: bool = False, where: Any = None) -> Any:
     """Spread a cotangent, divided by their number, over the axes that were averaged."""
-    made = sum_vjp(g, x, axis=axis, keepdims=keepdims, where=where)
-    if made is NotImplemented or not g.size:
-        return NotImplemented
-    size = 1
-    for n in x.shape:
-        size *= n
-    if not size:
+    size = math.prod(x.shape)
+    if where is not None or not size or not g.size:
         return NotImplemented
     return sum_vjp(g / g.dtype.type(size // g.size), x, axis=axis, keepdims=keepdims)
 
@@ -116,9 +114,13 @@ def variance(compiled: Mapping[str, Kernel]) -> dict[str, Kernel]:
     mean, subtract, square = compiled["mean"], compiled["subtract"], compiled["square"]
     total = compiled["sum"]
 
-    def var(x: Any, *, axis: Any = None, keepdims: bool = False, ddof: float = 0) -> Any:
+    def var(
+        x: Any, *, axis: Any = None, keepdims: bool = False, ddof: float = 0, where: Any = None
+    ) -> Any:
         """Mean of the squared distances from the mean."""
         if type(x) is not numpy.ndarray or x.dtype not in _FLOATS or not x.size:
+            return NotImplemented
+        if where is not None:
             return NotImplemented
         middle = mean(x, axis=axis, keepdims=True)
         if middle is NotImplemented:
@@ -133,10 +135,10 @@ def variance(compiled: Mapping[str, Kernel]) -> dict[str, Kernel]:
 
     def std(x: Any, **keywords: Any) -> Any:
         """Square root of the variance."""
-        ans = NotImplemented if "where" in keywords else var(x, **keywords)
+        ans = var(x, **keywords)
         return ans if ans is NotImplemented else numpy.sqrt(ans)
 
-    return {"std": std, "var": lambda x, **k: NotImplemented if "where" in k else var(x, **k)}
+    return {"std": std, "var": var}
 
 
 def cardinal_sine(compiled: Mapping[str, Kernel]) -> dict[str, Kernel]:
