@@ -7,6 +7,7 @@
 mod api;
 mod block;
 mod elementwise;
+mod engine;
 mod operand;
 mod optimizers;
 mod products;
@@ -63,6 +64,7 @@ fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // SAFETY: `load` has filled the table; the type is a live object.
     let block = unsafe { Bound::from_borrowed_ptr(py, api::api().block.cast()) };
     module.add("Block", block)?;
+    engine::add_to(module)?;
     module.add_function(wrap_pyfunction!(memory_stats, module)?)?;
     module.add_function(wrap_pyfunction!(empty_cache, module)?)?;
     module.add_function(wrap_pyfunction!(get_num_threads, module)?)?;

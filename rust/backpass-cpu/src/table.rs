@@ -138,7 +138,7 @@ pub fn kernels(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
 }
 
 /// A built-in function. Its definition lives as long as the process, as the interpreter asks.
-fn function<'py>(
+pub fn function<'py>(
     py: Python<'py>,
     name: &str,
     entry: ffi::PyCFunctionFastWithKeywords,

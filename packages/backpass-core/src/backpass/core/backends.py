@@ -19,9 +19,8 @@ from typing import Any
 import numpy
 
 from backpass.core import host
+from backpass.core.extension import cpu
 from backpass.core.tensor import OWNING
-
-__version__ = "0.1.0"
 
 GROUP = "backpass.backends"
 #: Python's own numbers take the dtype of the array beside them.
@@ -81,29 +80,11 @@ class Backend:
         return found  # type: ignore[no-any-return]
 
 
-def _cpu_kernels() -> Mapping[str, Kernel]:
-    """Return the Rust kernels; none, and one warning, where they cannot be loaded."""
-    try:
-        import backpass.cpu as cpu
-    except ImportError as error:
-        problem = f"cannot be loaded ({error})"
-    else:
-        if cpu.__version__ == __version__:
-            OWNING.add(cpu.Block)
-            kernels: Mapping[str, Kernel] = cpu.KERNELS
-            return kernels
-        problem = f"is version {cpu.__version__}, backpass-core is {__version__}"
-    warnings.warn(
-        f"backpass-cpu {problem}: NumPy computes everything, more slowly. "
-        f"To mend it: pip install backpass-cpu=={__version__}",
-        RuntimeWarning,
-        stacklevel=2,
-    )
-    return {}
-
-
 def _numpy_backend() -> Backend:
-    compiled = _cpu_kernels()
+    compiled: Mapping[str, Kernel] = {}
+    if cpu is not None:
+        OWNING.add(cpu.Block)
+        compiled = cpu.KERNELS
     kernels = {**host.kernels(compiled), **compiled}
     return Backend("NumPy", (numpy.ndarray, numpy.generic), numpy, kernels=kernels)
 

@@ -570,6 +570,25 @@ class Tensor:
         return function(*args, **kwargs)
 
 
+#: The operators above that are one call of a primitive, by the name of their method.
+ARITHMETIC = {
+    "abs": "absolute",
+    "add": "add",
+    "floordiv": "floor_divide",
+    "ge": "greater_equal",
+    "gt": "greater",
+    "le": "less_equal",
+    "lt": "less",
+    "matmul": "matmul",
+    "mod": "remainder",
+    "mul": "multiply",
+    "neg": "negative",
+    "pos": "positive",
+    "pow": "power",
+    "sub": "subtract",
+    "truediv": "divide",
+}
+
 #: The dtypes that a scalar's digits show; NumPy leaves them out likewise.
 _PLAIN_DTYPES = tuple(numpy.dtype(kind) for kind in (bool, int, float, complex))
 
