@@ -23,6 +23,7 @@ from backpass.core.graph import (
     pause,
     recording,
 )
+from backpass.core.operators import operators
 from backpass.core.tensor import COUNTED, OWNING, Tensor, is_inexact, live
 from backpass.core.values import WeakTensor, plain
 
@@ -282,6 +283,9 @@ def holds_tensor(argument: Any) -> bool:
     """Tell whether an argument is a Tensor or a tree with a Tensor in it."""
     if is_leaf(argument):
         return isinstance(argument, Tensor)
+    if type(argument) is list or type(argument) is tuple:
+        # The usual trees, without taking them apart.
+        return any(map(holds_tensor, argument))
     return any(isinstance(x, Tensor) for x in tree.flatten(argument)[0])
 
 
@@ -290,9 +294,9 @@ def own(g: Any) -> Any:
     if isinstance(g, numpy.generic):
         return g
     if sys.getrefcount(g) > _ALONE_IN_CALL or type(g.base) not in OWNING or not COUNTED:
-        return g.copy()
+        return operators.positive(g)  # a copy, in memory that has been used before
     # A library without read-only arrays has no such flag.
-    return g if getattr(g.flags, "writeable", True) else g.copy()
+    return g if getattr(g.flags, "writeable", True) else operators.positive(g)
 
 
 def _references(g: Any) -> int:

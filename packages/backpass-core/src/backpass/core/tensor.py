@@ -687,7 +687,9 @@ def give(node: Node, g: Any) -> None:
 
 def add_gradient(tensor: Tensor, g: Any) -> None:
     """Add `g` to `tensor.grad`, which shares its memory with nobody."""
-    tensor.grad = g.copy() if tensor.grad is None else operators.add(tensor.grad, g)
+    # `positive` copies, into memory that has been used before.
+    old = tensor.grad
+    tensor.grad = operators.positive(g) if old is None else operators.add(old, g)
 
 
 def _references(tensor: Tensor) -> int:
