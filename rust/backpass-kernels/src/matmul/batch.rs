@@ -3,9 +3,11 @@
 use super::tile::Limits;
 use super::{Epilogue, Matrix, Product, cut};
 use crate::isa::Isa;
-use crate::layout::MAX_DIMS;
 use crate::real::Real;
 use crate::threads;
+
+/// The most dimensions of a stack.
+pub const STACK_DIMS: usize = 8;
 
 /// Products that take less are shared out whole; larger ones are shared out each.
 const SMALL: usize = 100_000;
@@ -16,17 +18,17 @@ pub struct Stack {
     /// How many dimensions there are.
     pub ndim: usize,
     /// Their lengths.
-    pub shape: [usize; MAX_DIMS],
+    pub shape: [usize; STACK_DIMS],
     /// The left operand's strides: 0 where it is broadcast.
-    pub x: [isize; MAX_DIMS],
+    pub x: [isize; STACK_DIMS],
     /// The right operand's.
-    pub y: [isize; MAX_DIMS],
+    pub y: [isize; STACK_DIMS],
 }
 
 impl Stack {
     /// No dimension: one product.
     pub const NONE: Self =
-        Self { ndim: 0, shape: [1; MAX_DIMS], x: [0; MAX_DIMS], y: [0; MAX_DIMS] };
+        Self { ndim: 0, shape: [1; STACK_DIMS], x: [0; STACK_DIMS], y: [0; STACK_DIMS] };
 
     /// Adds an innermost dimension, merged with the one before where both operands allow it.
     pub fn push(&mut self, length: usize, x: isize, y: isize) {

@@ -21,7 +21,7 @@ mod outer;
 mod pack;
 mod tile;
 
-pub use batch::{Stack, matmul_stack};
+pub use batch::{STACK_DIMS, Stack, matmul_stack};
 pub use epilogue::{Activation, Epilogue};
 
 use crate::isa::Isa;
@@ -29,7 +29,7 @@ use crate::real::Real;
 use tile::{FEW, Limits};
 
 /// The longest block of k, in bytes.
-const BLOCK: usize = 1600;
+const BLOCK: usize = 2048;
 
 /// A matrix: where its first element lies, and its strides in elements.
 #[derive(Clone, Copy, Debug)]
