@@ -19,6 +19,7 @@ import pytest
 import backpass.numpy
 import backpass.scipy.special  # noqa: F401 - declares primitives
 from backpass.core.backends import NUMPY, Backend
+from backpass.core.cotangents import fit_cotangent
 from backpass.core.primitive import Primitive, Rule
 
 from .gradients.places import Place, cupy_place, primitives, require_gpu, without_kernels
@@ -620,11 +621,12 @@ def _product(kernel: Kernel, x: Any, y: Any, main: bool) -> None:
         scale = _rounding(kernel.fetch(x), kernel.fetch(y))
         check(kernel, [x, y], main=main, scale=scale)
         return
+    first = kernel.suffix == "vjp0"
     if x.ndim != 2 or y.ndim != 2:
+        _product_of_others(kernel, x, y, (x if first else y).shape)
         return
     g = kernel.backend.from_host(ordinary(x.dtype, x.shape[0] * y.shape[1], 8))
     g = g.reshape(x.shape[0], y.shape[1])
-    first = kernel.suffix == "vjp0"
     ones = kernel.backend.library.broadcast_to(g[:1, :1], g.shape) if g.size else g
     for cotangent in (g, ones):
         size = abs(kernel.fetch(cotangent))
@@ -633,6 +635,21 @@ def _product(kernel: Kernel, x: Any, y: Any, main: bool) -> None:
         is_main = main and cotangent is g
         shape = (x if first else y).shape
         check(kernel, [cotangent, x, y], main=is_main, shape=shape, scale=scale)
+
+
+def _product_of_others(kernel: Kernel, x: Any, y: Any, shape: tuple[int, ...]) -> None:
+    """Compare a rule for vectors and stacks, un-broadcast: a kernel may sum over the stack."""
+    made = kernel.fetch(x) @ kernel.fetch(y)
+    values = ordinary(x.dtype, made.size, 8).reshape(made.shape)[()]
+    g = kernel.backend.from_host(values) if made.shape else values
+    found = kernel.run(g, x, y)
+    if found is NotImplemented:
+        return
+    right = kernel.fetch(kernel.reference(g, x, y))
+    like = numpy.empty(shape, x.dtype)
+    found, right = (fit_cotangent(kernel.fetch(a), like) for a in (found, right))
+    assert found.dtype == right.dtype
+    numpy.testing.assert_allclose(found, right, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

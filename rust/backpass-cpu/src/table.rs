@@ -80,7 +80,8 @@ functions! {
     softmax_vjp: |a, n, k| reductions::call(Along::SoftmaxVjp, isa(), a, n, k);
     log_softmax: |a, n, k| reductions::call(Along::LogSoftmax, isa(), a, n, k);
     log_softmax_vjp: |a, n, k| reductions::call(Along::LogSoftmaxVjp, isa(), a, n, k);
-    matmul: |a, n, k| products::call(Product::Forward, isa(), a, n, k);
+    matmul: |a, n, k| products::call(Product::Matmul, isa(), a, n, k);
+    dot: |a, n, k| products::call(Product::Dot, isa(), a, n, k);
     matmul_vjp0: |a, n, k| products::call(Product::Vjp0, isa(), a, n, k);
     matmul_vjp1: |a, n, k| products::call(Product::Vjp1, isa(), a, n, k);
     momentum_update: |a, n, k| optimizers::momentum_update(isa(), a, n, k);
@@ -108,7 +109,7 @@ static PRODUCTS: &[(&str, ffi::PyCFunctionFastWithKeywords)] = &[
     ("matmul", matmul),
     ("matmul.vjp0", matmul_vjp0),
     ("matmul.vjp1", matmul_vjp1),
-    ("dot", matmul),
+    ("dot", dot),
     ("dot.vjp0", matmul_vjp0),
     ("dot.vjp1", matmul_vjp1),
 ];
