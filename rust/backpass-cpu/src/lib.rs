@@ -7,11 +7,15 @@
 mod api;
 mod block;
 mod elementwise;
+mod keywords;
 mod operand;
 mod optimizers;
+mod order;
 mod products;
 mod reductions;
 mod table;
+mod unbroadcast;
+mod views;
 
 use backpass_kernels::{pool, threads};
 use pyo3::prelude::*;

@@ -19,6 +19,7 @@ from typing import Any
 import numpy
 
 from backpass.core import host
+from backpass.core.operators import operators
 from backpass.core.tensor import OWNING
 
 __version__ = "0.1.0"
@@ -102,9 +103,15 @@ def _cpu_kernels() -> Mapping[str, Kernel]:
     return {}
 
 
+def _decline(*operands: Any) -> Any:
+    return NotImplemented
+
+
 def _numpy_backend() -> Backend:
     compiled = _cpu_kernels()
     kernels = {**host.kernels(compiled), **compiled}
+    operators.unbroadcast = compiled.get("unbroadcast", _decline)
+    operators.add_arrays = compiled.get("add", _decline)
     return Backend("NumPy", (numpy.ndarray, numpy.generic), numpy, kernels=kernels)
 
 
