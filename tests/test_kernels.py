@@ -40,8 +40,10 @@ UPDATES = frozenset({"momentum_update"})
 PRODUCTS = frozenset({"matmul", "dot"})
 #: Kernels that move elements: a test each.
 SHAPING = frozenset({"broadcast_to", "reshape", "transpose"})
+#: Along one axis, or all.
+PLACES = frozenset({"argmax", "argmin"})
 #: Reductions that have no finite value of no elements.
-EXTREMES = frozenset({"max", "min", "logsumexp", "softmax", "log_softmax"})
+EXTREMES = frozenset({"max", "min", "argmax", "argmin", "logsumexp", "softmax", "log_softmax"})
 
 
 #: Computed one element after the other: left to the library where there are many.
@@ -207,6 +209,8 @@ def agrees(found: Any, right: Any, scale: Any) -> Any:
 
     What is within a few bits of the largest number may have overflowed.
     """
+    if found.dtype.kind not in "fc":
+        return found == right
     limits = numpy.finfo(found.dtype)
     with numpy.errstate(all="ignore"):
         allowed = 16 * limits.eps * (abs(right) + scale) + 4 * limits.smallest_subnormal
@@ -501,6 +505,8 @@ def rows(dtype: str) -> Any:
 def _combinations(kernel: Kernel, axes: list[Any]) -> Iterator[dict[str, Any]]:
     """Yield keywords as core passes them: those that are not the default."""
     for axis in axes:
+        if isinstance(axis, tuple) and kernel.base in PLACES:
+            continue
         for keepdims in (False, True) if "keepdims" in kernel.keywords else (False,):
             keywords = {} if axis is None else {"axis": axis}
             yield {**keywords, "keepdims": True} if keepdims else keywords
@@ -744,7 +750,7 @@ def test_transpose(kernel, dtype):
 # ----- cotangents ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtypes", itertools.product(DTYPES, DTYPES), ids="-".join)
+@pytest.mark.parametrize("dtypes", list(itertools.product(DTYPES, DTYPES)), ids="-".join)
 @pytest.mark.parametrize("name", VIEWS)
 def test_unbroadcast(name, dtypes):
     kernel = NUMPY.kernels.get("unbroadcast")

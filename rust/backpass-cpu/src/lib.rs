@@ -11,6 +11,7 @@ mod keywords;
 mod operand;
 mod optimizers;
 mod order;
+mod places;
 mod products;
 mod reductions;
 mod table;

@@ -1,5 +1,6 @@
 //! Reductions, softmax and its relatives.
 
+use backpass_kernels::extremes;
 use backpass_kernels::isa::Isa;
 use backpass_kernels::layout::{MAX_DIMS, Operand};
 use backpass_kernels::pool::Scratch;
@@ -132,7 +133,9 @@ pub unsafe fn reduced<T: Element>(
 ) -> Outcome {
     // SAFETY: the caller's.
     unsafe {
-        if let Some(about) = plain(x, mask) {
+        if x.contiguous()
+            && let Some(about) = plain(x.shape(), mask)
+        {
             return Ok(plain_reduction::<T>(kernel, isa, x, about, mask, ones));
         }
         match kernel {
@@ -142,10 +145,10 @@ pub unsafe fn reduced<T: Element>(
     }
 }
 
-/// The shape about the axes if the array is contiguous and they are neighbours: the usual case.
+/// The shape of a contiguous array about the axes if they are neighbours: the usual case.
 #[inline(always)]
-fn plain(x: &Argument, mask: u64) -> Option<Shape> {
-    if mask == 0 || !x.contiguous() {
+pub fn plain(shape: &[usize], mask: u64) -> Option<Shape> {
+    if mask == 0 {
         return None;
     }
     let first = mask.trailing_zeros() as usize;
@@ -153,7 +156,6 @@ fn plain(x: &Argument, mask: u64) -> Option<Shape> {
     if (mask >> first).count_ones() as usize != last - first + 1 {
         return None;
     }
-    let shape = x.shape();
     let product = |part: &[usize]| part.iter().product();
     Some(Shape {
         outer: product(&shape[..first]),
@@ -383,7 +385,7 @@ unsafe fn along<T: Element>(
             Err(null) => return Ok(null),
         };
         unlocked(about.size() * kernel.picoseconds(), || match kernel {
-            Along::ExtremeVjp => reduce::extreme_vjp(isa, about, g, ans, x, out),
+            Along::ExtremeVjp => extremes::extreme_vjp(isa, about, g, ans, x, out),
             Along::LogSumExpVjp => softmax::logsumexp_vjp(isa, about, g, ans, x, out),
             Along::Softmax => softmax::softmax(isa, about, x, out),
             Along::LogSoftmax => softmax::log_softmax(isa, about, x, out),

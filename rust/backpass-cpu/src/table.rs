@@ -14,7 +14,7 @@ use pyo3::types::PyDict;
 use crate::products::Product;
 use crate::reductions::Along;
 use crate::views::View;
-use crate::{elementwise, optimizers, products, reductions, unbroadcast, views};
+use crate::{elementwise, optimizers, places, products, reductions, unbroadcast, views};
 
 static ISA: AtomicU8 = AtomicU8::new(0);
 
@@ -81,6 +81,8 @@ functions! {
     softmax_vjp: |a, n, k| reductions::call(Along::SoftmaxVjp, isa(), a, n, k);
     log_softmax: |a, n, k| reductions::call(Along::LogSoftmax, isa(), a, n, k);
     log_softmax_vjp: |a, n, k| reductions::call(Along::LogSoftmaxVjp, isa(), a, n, k);
+    argmax: |a, n, k| places::call(true, isa(), a, n, k);
+    argmin: |a, n, k| places::call(false, isa(), a, n, k);
     sum_vjp: |a, n, k| views::call(View::SumVjp, a, n, k);
     mean_vjp: |a, n, k| views::call(View::MeanVjp, a, n, k);
     broadcast_to: |a, n, k| views::call(View::BroadcastTo, a, n, k);
@@ -104,6 +106,8 @@ static OTHERS: &[(&str, ffi::PyCFunctionFastWithKeywords)] = &[
     ("max.vjp", extreme_vjp),
     ("min", min),
     ("min.vjp", extreme_vjp),
+    ("argmax", argmax),
+    ("argmin", argmin),
     ("logsumexp", logsumexp),
     ("logsumexp.vjp", logsumexp_vjp),
     ("softmax", softmax),

@@ -91,12 +91,12 @@ unsafe fn fit<T: Element>(
     // SAFETY: the interpreter's lock is held.
     unsafe {
         if ones == 0 && shape[..extra].iter().all(|&n| n == 1) {
+            if target.is_empty() && !g.array.is_null() {
+                return Ok(new_scalar(*g.data::<T>()));
+            }
             if extra == 0 {
                 ffi::Py_INCREF(object);
                 return Ok(object);
-            }
-            if target.is_empty() {
-                return Ok(new_scalar(*g.data::<T>()));
             }
             return without_leading(object, extra);
         }

@@ -5,11 +5,13 @@ use std::ptr::null_mut;
 
 use backpass_kernels::layout::MAX_DIMS;
 use numpy::npyffi::{
-    NPY_ARRAY_ALIGNED, NPY_ARRAY_C_CONTIGUOUS, NPY_ARRAY_WRITEABLE, PyArray_Descr, PyArrayObject,
+    NPY_ARRAY_ALIGNED, NPY_ARRAY_C_CONTIGUOUS, NPY_ARRAY_CARRAY, NPY_ARRAY_WRITEABLE,
+    PyArray_Descr, PyArrayObject,
 };
 use pyo3::ffi;
 
 use crate::api::api;
+use crate::block::new_block;
 use crate::keywords::{Keywords, axes, each_keyword, integer, one_axis};
 use crate::operand::{Argument, Element, Kind, Outcome, Refused, finish, new_array, new_scalar};
 
@@ -476,5 +478,41 @@ pub unsafe fn without_leading(x: *mut ffi::PyObject, extra: usize) -> Outcome {
         let source = Source::new(x)?;
         let (dims, strides) = (&source.dims()[extra..], &source.strides()[extra..]);
         Ok(source.view(source.data, dims, Some(strides), true))
+    }
+}
+
+/// An uninitialised array of any dtype over pool memory: a new reference and its data.
+///
+/// # Safety
+///
+/// The interpreter's lock is held; the dtype's elements need no construction and take `bytes` in all.
+pub unsafe fn new_array_of(
+    descr: *mut PyArray_Descr,
+    dims: &[isize],
+    bytes: usize,
+) -> Result<(*mut ffi::PyObject, *mut u8), *mut ffi::PyObject> {
+    // SAFETY: the caller's; the constructor takes a reference to the dtype.
+    unsafe {
+        let api = api();
+        let Some((block, data)) = new_block(api.block, bytes) else {
+            return Err(ffi::PyErr_NoMemory());
+        };
+        ffi::Py_INCREF(descr.cast());
+        let array = (api.new_array)(
+            api.array,
+            descr,
+            dims.len() as i32,
+            dims.as_ptr().cast_mut(),
+            null_mut(),
+            data.cast(),
+            NPY_ARRAY_CARRAY,
+            null_mut(),
+        );
+        if array.is_null() {
+            ffi::Py_DECREF(block);
+            return Err(array);
+        }
+        (*array.cast::<PyArrayObject>()).base = block;
+        Ok((array, data))
     }
 }
