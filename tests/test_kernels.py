@@ -30,6 +30,8 @@ except ImportError:
     OTHERS = frozenset({"momentum_update"})  # what backpass.nn would have declared
 else:
     OTHERS = frozenset()
+#: What the walks use, tested apart: `core.cotangents` has the same in Python.
+OTHERS |= {"unbroadcast"}
 
 GPU = cupy_place()
 BACKENDS: list[Backend] = [NUMPY, *([GPU.backend] if isinstance(GPU, Place) else [])]
@@ -37,8 +39,12 @@ PRIMITIVES = {p.name: p for p in primitives()}
 #: Updates in place: tested apart.
 UPDATES = frozenset({"momentum_update"})
 PRODUCTS = frozenset({"matmul", "dot"})
+#: Kernels that move elements: a test each.
+SHAPING = frozenset({"broadcast_to", "reshape", "transpose"})
+#: Along one axis, or all.
+PLACES = frozenset({"argmax", "argmin"})
 #: Reductions that have no finite value of no elements.
-EXTREMES = frozenset({"max", "min", "logsumexp", "softmax", "log_softmax"})
+EXTREMES = frozenset({"max", "min", "argmax", "argmin", "logsumexp", "softmax", "log_softmax"})
 
 
 #: Computed one element after the other: left to the library where there are many.
@@ -91,7 +97,7 @@ class Kernel:
             return "product"
         if "axis" in self.keywords:
             return "reduction"
-        if self.base in ("broadcast_to", "reshape"):
+        if self.base in SHAPING:
             return self.base
         if not self.keywords and not self.primitive.variadic and self.count <= 2:
             return ("unary", "binary")[self.count - 1]
@@ -204,6 +210,8 @@ def agrees(found: Any, right: Any, scale: Any) -> Any:
 
     What is within a few bits of the largest number may have overflowed.
     """
+    if found.dtype.kind not in "fc":
+        return found == right
     limits = numpy.finfo(found.dtype)
     with numpy.errstate(all="ignore"):
         allowed = 16 * limits.eps * (abs(right) + scale) + 4 * limits.smallest_subnormal
@@ -498,6 +506,8 @@ def rows(dtype: str) -> Any:
 def _combinations(kernel: Kernel, axes: list[Any]) -> Iterator[dict[str, Any]]:
     """Yield keywords as core passes them: those that are not the default."""
     for axis in axes:
+        if isinstance(axis, tuple) and kernel.base in PLACES:
+            continue
         for keepdims in (False, True) if "keepdims" in kernel.keywords else (False,):
             keywords = {} if axis is None else {"axis": axis}
             yield {**keywords, "keepdims": True} if keepdims else keywords
@@ -733,6 +743,68 @@ def test_reshape(kernel, dtype):
         _shaped(kernel, view, shape)
     for wrong in ((5,), (8, 13), (-1, 7)):
         _misshaped(kernel, x, wrong)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kernel", names("transpose"))
+def test_transpose(kernel, dtype):
+    x = kernel.backend.from_host(mixed(dtype))
+    cube = x.reshape(3, 4, 8)
+    for view, axes in (
+        (x, None), (x, (1, 0)), (x, (-1, 0)), (x[::2, ::-1], None), (x[3], None), (x[:0], None),
+        (cube, (2, 0, 1)), (cube, (0, -1, 1)), (cube, None), (x[2:3, 2:3].reshape(()), None),
+    ):  # fmt: skip
+        keywords = {} if axes is None else {"axes": axes}
+        found = kernel.run(view, **keywords)
+        if found is not NotImplemented:
+            right = kernel.fetch(kernel.reference(view, **keywords))
+            assert found.shape == right.shape
+            numpy.testing.assert_array_equal(kernel.fetch(found), right)
+    for wrong in ((0,), (0, 0), (0, 2), (0, 1, 2)):
+        assert kernel.run(x, axes=wrong) is NotImplemented
+
+
+# ----- cotangents ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtypes", list(itertools.product(DTYPES, DTYPES)), ids="-".join)
+@pytest.mark.parametrize("name", VIEWS)
+def test_unbroadcast(name, dtypes):
+    kernel = NUMPY.kernels.get("unbroadcast")
+    if kernel is None:
+        pytest.skip("backpass.cpu is not installed")
+    source, target = dtypes
+    g = VIEWS[name](numpy, ordinary(source, 96).reshape(12, 8))
+    exact = numpy.asarray(g, "float64")
+    choices = [[(n,), (1,)] for n in g.shape]
+    for lead in range(g.ndim + 1):
+        for parts in itertools.product(*choices[lead:]):
+            shape = tuple(n for part in parts for n in part)
+            found = kernel(g, shape, numpy.dtype(target))
+            if found is NotImplemented:
+                assert not g.size
+                continue
+            assert found.shape == shape
+            assert found.dtype == target
+            assert isinstance(found, numpy.generic) == (shape == ())
+            spread = [lead + d for d, n in enumerate(shape) if n != exact.shape[lead + d]]
+            right = exact.sum((*range(lead), *spread), keepdims=True).reshape(shape)
+            unit = 16 * numpy.finfo(source).eps if source == target else 2e-6
+            numpy.testing.assert_allclose(found, right, rtol=unit, atol=unit * abs(exact).sum())
+
+
+def test_unbroadcast_declines_what_is_not_a_cotangent_of_that_shape():
+    kernel = NUMPY.kernels.get("unbroadcast")
+    if kernel is None:
+        pytest.skip("backpass.cpu is not installed")
+    g, single = ordinary("float64", 6).reshape(2, 3), numpy.dtype("float32")
+    for shape in ((2, 4), (1, 2, 3), (3, 1), (0,), [3], "3"):
+        assert kernel(g, shape, single) is NotImplemented
+    for other in (1.0, 1, g + 1j, g.astype(int), g.astype("f2"), g.astype(">f8"), g.view(_Subclass)):
+        assert kernel(other, (3,), single) is NotImplemented
+    for dtype in ("int64", "complex128", "float16", ">f4"):
+        assert kernel(g, (3,), numpy.dtype(dtype)) is NotImplemented
+    assert kernel(g, (3,), "float32") is NotImplemented
 
 
 # ----- updates in place ---------------------------------------------------------------------------

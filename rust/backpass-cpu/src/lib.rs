@@ -8,11 +8,16 @@ mod api;
 mod block;
 mod elementwise;
 mod engine;
+mod keywords;
 mod operand;
 mod optimizers;
+mod order;
+mod places;
 mod products;
 mod reductions;
 mod table;
+mod unbroadcast;
+mod views;
 
 use backpass_kernels::{pool, threads};
 use pyo3::prelude::*;

@@ -13,7 +13,8 @@ use pyo3::types::PyDict;
 
 use crate::products::Product;
 use crate::reductions::Along;
-use crate::{elementwise, optimizers, products, reductions};
+use crate::views::View;
+use crate::{elementwise, optimizers, places, products, reductions, unbroadcast, views};
 
 static ISA: AtomicU8 = AtomicU8::new(0);
 
@@ -82,25 +83,43 @@ functions! {
     log_softmax_vjp: |a, n, k| reductions::call(Along::LogSoftmaxVjp, isa(), a, n, k);
     matmul: |a, n, k| products::call(Product::Matmul, isa(), a, n, k);
     dot: |a, n, k| products::call(Product::Dot, isa(), a, n, k);
+    argmax: |a, n, k| places::call(true, isa(), a, n, k);
+    argmin: |a, n, k| places::call(false, isa(), a, n, k);
+    sum_vjp: |a, n, k| views::call(View::SumVjp, a, n, k);
+    mean_vjp: |a, n, k| views::call(View::MeanVjp, a, n, k);
+    broadcast_to: |a, n, k| views::call(View::BroadcastTo, a, n, k);
+    reshape: |a, n, k| views::call(View::Reshape, a, n, k);
+    flip: |a, n, k| views::call(View::Flip, a, n, k);
+    transpose: |a, n, k| views::call(View::Transpose, a, n, k);
+    unbroadcasted: |a, n, k| unbroadcast::call(isa(), a, n, k);
     matmul_vjp0: |a, n, k| products::call(Product::Vjp0, isa(), a, n, k);
     matmul_vjp1: |a, n, k| products::call(Product::Vjp1, isa(), a, n, k);
     momentum_update: |a, n, k| optimizers::momentum_update(isa(), a, n, k);
 }
 
-/// Along one axis, and the optimizers.
+/// Along one axis, views, and the optimizers.
 static OTHERS: &[(&str, ffi::PyCFunctionFastWithKeywords)] = &[
     ("sum", sum),
+    ("sum.vjp", sum_vjp),
     ("mean", mean),
+    ("mean.vjp", mean_vjp),
     ("max", max),
     ("max.vjp", extreme_vjp),
     ("min", min),
     ("min.vjp", extreme_vjp),
+    ("argmax", argmax),
+    ("argmin", argmin),
     ("logsumexp", logsumexp),
     ("logsumexp.vjp", logsumexp_vjp),
     ("softmax", softmax),
     ("softmax.vjp", softmax_vjp),
     ("log_softmax", log_softmax),
     ("log_softmax.vjp", log_softmax_vjp),
+    ("broadcast_to", broadcast_to),
+    ("reshape", reshape),
+    ("flip", flip),
+    ("transpose", transpose),
+    ("unbroadcast", unbroadcasted),
     ("momentum_update", momentum_update),
 ];
 

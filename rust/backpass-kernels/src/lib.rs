@@ -5,7 +5,10 @@
 //! another language; each states what it needs of them. Results do not depend on the number of
 //! threads.
 
+mod along;
+mod columns;
 pub mod elementwise;
+pub mod extremes;
 pub mod isa;
 pub mod layout;
 pub mod math;

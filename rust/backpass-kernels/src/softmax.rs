@@ -1,9 +1,9 @@
 //! Softmax and its relatives along one axis, shifted by the group's maximum so that nothing
 //! overflows.
 
+use crate::along::{Axis, Body, Max, Shape, Sum, for_groups};
 use crate::isa::Isa;
 use crate::real::Real;
-use crate::reduce::{Axis, Body, Max, Shape, Sum, for_groups};
 use crate::simd::Simd;
 
 /// The group's maximum, and 0 for the shift where that is not finite.

@@ -2,11 +2,12 @@
 //! instruction set of the processor; and one thread against several, bit for bit.
 
 use backpass_kernels::elementwise::{BINARY, Elementwise, Pick, TERNARY, UNARY, apply};
+use backpass_kernels::extremes::extreme_vjp;
 use backpass_kernels::isa::Isa;
 use backpass_kernels::layout::{MAX_DIMS, Operand};
 use backpass_kernels::matmul::{Matrix, matmul};
 use backpass_kernels::momentum::{Leaf, momentum_update};
-use backpass_kernels::reduce::{Reduction, Shape, extreme_vjp, reduce};
+use backpass_kernels::reduce::{Reduction, Shape, reduce};
 use backpass_kernels::softmax;
 use backpass_kernels::threads::{num_threads, set_num_threads};
 use proptest::prelude::*;

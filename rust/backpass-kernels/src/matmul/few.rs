@@ -85,7 +85,8 @@ impl<T: Real> Product<T> {
         threads::run(n.div_ceil(LINES), self.nanoseconds(m, n), &|chunk| {
             let Self { isa, m, k, n, x, y, out, epilogue, .. } = self.whole();
             let (left, right) = (chunk * LINES, n.min((chunk + 1) * LINES));
-            let region = Region { rows: m, columns: right - left, out: out.wrapping_add(left), out_rows: n };
+            let region =
+                Region { rows: m, columns: right - left, out: out.wrapping_add(left), out_rows: n };
             // SAFETY: within the operands.
             unsafe {
                 dispatch(isa, Dots { k, x, y: y.from(0, left), region });

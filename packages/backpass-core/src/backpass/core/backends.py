@@ -20,6 +20,7 @@ import numpy
 
 from backpass.core import host
 from backpass.core.extension import cpu
+from backpass.core.operators import operators
 from backpass.core.tensor import OWNING
 
 GROUP = "backpass.backends"
@@ -80,12 +81,18 @@ class Backend:
         return found  # type: ignore[no-any-return]
 
 
+def _decline(*operands: Any) -> Any:
+    return NotImplemented
+
+
 def _numpy_backend() -> Backend:
     compiled: Mapping[str, Kernel] = {}
     if cpu is not None:
         OWNING.add(cpu.Block)
         compiled = cpu.KERNELS
     kernels = {**host.kernels(compiled), **compiled}
+    operators.unbroadcast = compiled.get("unbroadcast", _decline)
+    operators.add_arrays = compiled.get("add", _decline)
     return Backend("NumPy", (numpy.ndarray, numpy.generic), numpy, kernels=kernels)
 
 
