@@ -20,7 +20,7 @@ static ISA: AtomicU8 = AtomicU8::new(0);
 
 /// The instruction set, chosen when the module is loaded.
 #[inline(always)]
-fn isa() -> Isa {
+pub fn isa() -> Isa {
     match ISA.load(Relaxed) {
         0 => Isa::Scalar,
         1 => Isa::Avx2,

@@ -131,7 +131,11 @@ unsafe fn collect_one(
         if ffi::Py_TYPE(g) == api().array {
             let array = g.cast::<PyArrayObject>();
             let base = (*array).base;
-            let owns = base.is_null() || ffi::Py_TYPE(base) == api().block;
+            // A view of an array that nobody else holds owns what that owns.
+            let owns = owns(base)
+                || (ffi::Py_TYPE(base) == api().array
+                    && ffi::Py_REFCNT(base) == 1
+                    && owns((*base.cast::<PyArrayObject>()).base));
             if ffi::Py_REFCNT(g) != 1
                 || !owns
                 || (*array).flags & NPY_ARRAY_WRITEABLE == 0
@@ -148,4 +152,11 @@ unsafe fn collect_one(
         }
         g
     }
+}
+
+/// Whether an array with this base owns its elements.
+#[inline(always)]
+unsafe fn owns(base: *mut PyObject) -> bool {
+    // SAFETY: the caller's object is null or alive.
+    unsafe { base.is_null() || ffi::Py_TYPE(base) == api().block }
 }

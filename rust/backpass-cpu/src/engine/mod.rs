@@ -5,6 +5,7 @@
 //! for the functions in `graph.py`. They treat the usual case and hand all else to the Python, so
 //! that a result never depends on which of the two has run.
 
+mod accumulate;
 mod call;
 mod class;
 mod leaves;

@@ -6,10 +6,14 @@ use std::ptr::null_mut;
 
 use pyo3::ffi::{self, PyObject};
 
+use crate::engine::accumulate::accumulate;
 use crate::engine::objects::{engine, installed};
 use crate::engine::op::Op;
 use crate::engine::own::{Own, call, call_method, tuple};
 use crate::engine::values::{asked_to_fit, fits, is_plain};
+use crate::operand::finish;
+use crate::table::isa;
+use crate::unbroadcast::unbroadcast;
 
 /// Pointers differ in their middle bits.
 #[derive(Default)]
@@ -251,7 +255,7 @@ unsafe fn arrive(gx: Own, parent: *mut PyObject, cotangents: *mut PyObject) -> b
             match fitting {
                 None => return false,
                 Some(true) => {}
-                Some(false) => gx = call(engine.fit, [gx.get(), parent]),
+                Some(false) => gx = fit(&gx, parent, shape, dtype),
             }
             if gx.failed() {
                 return false;
@@ -263,11 +267,25 @@ unsafe fn arrive(gx: Own, parent: *mut PyObject, cotangents: *mut PyObject) -> b
                 return false;
             }
         } else if old.get() != ffi::Py_None() {
-            gx = call(engine.accumulate, [old.get(), gx.get()]);
+            // It is held here and by the dictionary.
+            gx = accumulate(old, 2, gx);
             if gx.failed() {
                 return false;
             }
         }
         ffi::PyDict_SetItem(cotangents, parent, gx.get()) == 0
+    }
+}
+
+/// A cotangent in the shape and dtype of the node it flows to.
+#[inline(never)]
+unsafe fn fit(gx: &Own, parent: *mut PyObject, shape: *mut PyObject, dtype: *mut PyObject) -> Own {
+    // SAFETY: the caller's objects are alive.
+    unsafe {
+        let fitted = Own::new(finish(|| unbroadcast(isa(), gx.get(), shape, dtype)));
+        if fitted.failed() || fitted.get() != ffi::Py_NotImplemented() {
+            return fitted;
+        }
+        call(engine().fit, [gx.get(), parent])
     }
 }
