@@ -1,5 +1,6 @@
 """The engine's two forms, compiled and in Python: nothing depends on which of them has run."""
 
+import gc
 import json
 import os
 import pathlib
@@ -13,7 +14,7 @@ import pytest
 import backpass.numpy as np
 from backpass.core import Tensor, extension, grad, value_and_grad
 from backpass.core.extend import elementwise, primitive
-from backpass.core.graph import KNOT_EVERY, Knot
+from backpass.core.graph import FREED, KNOT_EVERY, Knot, Node
 from backpass.core.ops.elementwise import add, tanh
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -255,3 +256,41 @@ def test_the_compiled_functions_refuse_what_they_were_not_made_for():
         engine.shorten(tanh, len, (False, False, False))
     with pytest.raises(TypeError):
         engine.Op()
+
+
+def test_nothing_is_counted_too_often():
+    x, w = numpy.arange(10.0), numpy.ones((3, 10))
+    boxed = np.array(x)
+    refused = []
+
+    @primitive
+    def never(xp, x):
+        raise ValueError("never")
+
+    elementwise(never, lambda x: 1.0 + 0 * x)
+
+    def everything():
+        grad(lambda x, w: np.sum(np.tanh(x * w + 2.0)) + np.max(w @ x), (0, 1))(x, w)
+        grad(lambda t: np.sum(5.0 - t * t))(boxed)
+        boxed.grad = None
+        leaf = np.array([1.0, 2.0]).requires_grad_()
+        np.sum(np.tanh(leaf) * leaf).backward()
+        grad(grad(lambda s: s * s * np.tanh(s)))(2.0)
+        try:
+            grad(lambda x: np.sum(never(x)))(x)
+        except ValueError as error:
+            refused.append(str(error))
+
+    for _ in range(20):
+        everything()
+    gc.collect()
+    watched = [Tensor, Node, add, tanh, tanh.op, NotImplemented, FREED, boxed, x, w]
+    before = [sys.getrefcount(thing) for thing in watched]
+    alive = len(gc.get_objects())
+    for _ in range(200):
+        everything()
+    gc.collect()
+    after = [sys.getrefcount(thing) for thing in watched]
+    assert after == before
+    assert abs(len(gc.get_objects()) - alive) < 20
+    assert len(refused) == 220
