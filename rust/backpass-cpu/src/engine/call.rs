@@ -7,7 +7,6 @@
 use std::ptr::null_mut;
 
 use pyo3::ffi::{self, PyObject};
-use pyo3::prelude::*;
 
 use crate::engine::objects::engine;
 use crate::engine::op::{MOST, Op, Reads};
@@ -63,10 +62,9 @@ impl Op {
             if ffi::PyErr_ExceptionMatches(ffi::PyExc_Exception) == 0 {
                 return Own::new(null_mut());
             }
-            let error = PyErr::fetch(Python::assume_attached());
-            let error = error.into_value(Python::assume_attached());
+            let error = raised();
             // It always raises.
-            call_method(names.complain, [self.primitive, error.as_ptr(), items.get()])
+            call_method(names.complain, [self.primitive, error.get(), items.get()])
         }
     }
 
@@ -80,6 +78,23 @@ impl Op {
     ) -> *mut PyObject {
         // SAFETY: the caller's arguments.
         unsafe { ffi::PyObject_Vectorcall(self.python, args, nargs, kwnames) }
+    }
+}
+
+/// The exception that is set, taken. PyO3 would put off what it drops in a call that it has not made.
+#[allow(deprecated)] // the one way that there is in all versions
+unsafe fn raised() -> Own {
+    let (mut class, mut error, mut traceback) = (null_mut(), null_mut(), null_mut());
+    // SAFETY: an exception is set; all three are new references, or null.
+    unsafe {
+        ffi::PyErr_Fetch(&raw mut class, &raw mut error, &raw mut traceback);
+        ffi::PyErr_NormalizeException(&raw mut class, &raw mut error, &raw mut traceback);
+        let (class, traceback) = (Own::new(class), Own::new(traceback));
+        if !traceback.failed() {
+            ffi::PyException_SetTraceback(error, traceback.get());
+        }
+        drop(class);
+        Own::new(error)
     }
 }
 
