@@ -119,12 +119,7 @@ impl<T: Element> Factor<T> {
     /// The transposes.
     #[inline(always)]
     fn swap(self) -> Self {
-        Self {
-            matrix: self.matrix.transposed(),
-            rows: self.columns,
-            columns: self.rows,
-            ..self
-        }
+        Self { matrix: self.matrix.transposed(), rows: self.columns, columns: self.rows, ..self }
     }
 
     /// The rows become the innermost dimension of the stack, of one-row matrices.
@@ -163,7 +158,10 @@ struct Task<T> {
 }
 
 /// The rule for the left operand; `g` and `y` with their dimensions.
-fn vjp0<T: Element>((g, nd): (Factor<T>, usize), (y, y_nd): (Factor<T>, usize)) -> Result<Task<T>, Refused> {
+fn vjp0<T: Element>(
+    (g, nd): (Factor<T>, usize),
+    (y, y_nd): (Factor<T>, usize),
+) -> Result<Task<T>, Refused> {
     Ok(match (nd, y_nd) {
         // y was a vector: g times it, in every place.
         (0, 1) => Task { x: g, y: y.swap(), rows: false, columns: true },
@@ -172,15 +170,16 @@ fn vjp0<T: Element>((g, nd): (Factor<T>, usize), (y, y_nd): (Factor<T>, usize)) 
         (0, _) => return Err(Refused),
         // x was a vector.
         (1, _) => Task { x: g.swap(), y: y.swap(), rows: false, columns: true },
-        _ if nd + 1 == y_nd => {
-            Task { x: g.row_by_row()?, y: y.swap(), rows: true, columns: true }
-        }
+        _ if nd + 1 == y_nd => Task { x: g.row_by_row()?, y: y.swap(), rows: true, columns: true },
         _ => Task { x: g, y: y.swap(), rows: true, columns: true },
     })
 }
 
 /// The rule for the right operand; `g` and `x` with their dimensions.
-fn vjp1<T: Element>((g, nd): (Factor<T>, usize), (x, x_nd): (Factor<T>, usize)) -> Result<Task<T>, Refused> {
+fn vjp1<T: Element>(
+    (g, nd): (Factor<T>, usize),
+    (x, x_nd): (Factor<T>, usize),
+) -> Result<Task<T>, Refused> {
     Ok(match (nd, x_nd) {
         // x was a vector: it times g, in every place.
         (0, 1) => Task { x, y: g, rows: true, columns: false },
@@ -214,9 +213,8 @@ impl<T: Element> Task<T> {
         let mut stack = Stack::NONE;
         let mut count = 1;
         for d in 0..depth {
-            let [(a, x_step), (b, y_step)] = [&x, &y].map(|f| {
-                (d + f.depth).checked_sub(depth).map_or((1, 0), |own| f.stack[own])
-            });
+            let [(a, x_step), (b, y_step)] = [&x, &y]
+                .map(|f| (d + f.depth).checked_sub(depth).map_or((1, 0), |own| f.stack[own]));
             if a != b && a != 1 && b != 1 {
                 return Err(Refused);
             }
