@@ -19,6 +19,7 @@ from typing import Any
 import numpy
 
 from backpass.core import host
+from backpass.core.contractions import contractions
 from backpass.core.tensor import OWNING
 
 __version__ = "0.1.0"
@@ -104,7 +105,7 @@ def _cpu_kernels() -> Mapping[str, Kernel]:
 
 def _numpy_backend() -> Backend:
     compiled = _cpu_kernels()
-    kernels = {**host.kernels(compiled), **compiled}
+    kernels = {**host.kernels(compiled), **contractions(compiled), **compiled}
     return Backend("NumPy", (numpy.ndarray, numpy.generic), numpy, kernels=kernels)
 
 
