@@ -70,7 +70,7 @@ struct Region<T> {
 /// Cuts `n` into parts as equal as can be: where part `i` of `parts` begins.
 #[inline(always)]
 fn cut(n: usize, parts: usize, i: usize) -> usize {
-    n / parts * i + (n % parts).min(i)
+    n * i / parts
 }
 
 /// A product of `x` (m, k) and `y` (k, n), and what follows it.
