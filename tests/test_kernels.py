@@ -95,6 +95,8 @@ class Kernel:
             return "update"
         if self.base in PRODUCTS:
             return "product"
+        if self.base == "einsum":
+            return "contraction"
         if "axis" in self.keywords:
             return "reduction"
         if self.base in SHAPING:
@@ -693,6 +695,52 @@ def test_a_product_does_not_lose_what_is_not_finite(kernel, dtype):
             else:
                 g = kernel.backend.from_host(numpy.zeros((5, 4), dtype))
                 assert check(kernel, [g, *there], main=True, scale=10.0)
+
+
+#: Sums that are products, in every order of the labels; those of one or three operands are not.
+CONTRACTIONS = [
+    "ij,jk->ik", "ij,jk->ki", "ji,jk->ik", "ij,kj->ki", "ij,j->i", "j,ij->i", "i,i->", "ij,ij->",
+    "ij,ji->", "i,j->ij", "i,j->ji", "ij,ij->ij", "ij,ji->ij", "ij,j->ij", "bij,bjk->bik",
+    "bij,bjk->kbi", "bij,jk->bik", "bqhd,bkhd->bhqk", "bhqk,bkhd->bqhd", "ijk,jk->i", "ijk,jl->ikl",
+    "ijk,k->j", "ij,k->ik", "ij,kl->", "ijk,kjl->il", "b,bij->ij", "bij,b->bij",
+]  # fmt: skip
+LENGTHS = {"b": 4, "q": 6, "h": 3, "d": 5, "i": 7, "j": 8, "k": 9, "l": 2}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("sum_", CONTRACTIONS)
+@pytest.mark.parametrize("kernel", names("contraction"))
+def test_contraction(kernel, sum_, dtype):
+    terms, output = sum_.split("->")
+    shapes = [[LENGTHS[c] for c in term] for term in terms.split(",")]
+    keywords = {"inputs": tuple(terms.split(",")), "output": output}
+    xs = [ordinary(dtype, int(numpy.prod(s)), i).reshape(s) for i, s in enumerate(shapes)]
+    wide = numpy.einsum(sum_, *(x.astype(numpy.float64) for x in xs))
+    for f, h in itertools.product((numpy.asarray, numpy.asfortranarray, numpy.flip), repeat=2):
+        operands = [f(f(xs[0])), h(h(xs[1]))]
+        found = kernel.call(*map(kernel.backend.from_host, operands), **keywords)
+        assert found is not NotImplemented
+        found = kernel.fetch(found)
+        assert found.dtype == dtype
+        assert found.shape == wide.shape
+        numpy.testing.assert_allclose(found, wide, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("kernel", names("contraction"))
+def test_sums_that_are_no_product_are_left_to_the_library(kernel):
+    x, y = ordinary("float64", 12).reshape(3, 4), ordinary("float64", 4)
+
+    def call(*xs, inputs, output=""):
+        return kernel.call(*xs, inputs=inputs, output=output)
+
+    assert call(x, inputs=("ij",)) is NotImplemented
+    assert call(x, y, y, inputs=("ij", "j", "j")) is NotImplemented
+    assert call(x, y.astype("float32"), inputs=("ij", "j")) is NotImplemented
+    assert call(x, y[:1], inputs=("ij", "j")) is NotImplemented  # spread
+    assert call(x[:, None], y[None, :1], inputs=("iaj", "aj")) is NotImplemented
+    assert call(x, x, inputs=("ij", "ij"), output="i") is NotImplemented  # slower so
+    assert call(x, y.view(_Subclass), inputs=("ij", "j")) is NotImplemented
+    assert call(x.astype(int), x.astype(int), inputs=("ij", "ij")) is NotImplemented
 
 
 # ----- shapes -------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ use crate::threads::{self, Shared};
 const CHUNK: usize = 64 << 10;
 /// The most chunks.
 const CHUNKS: usize = 16;
+/// Rows of the right operand that are read together where they are long.
+const ROWS: usize = 16;
 /// The right operand's columns whose products are summed side by side.
 const SIDE: usize = 4;
 
@@ -30,12 +32,14 @@ impl<T: Real> Product<T> {
         threads::run(parts, self.nanoseconds(m, n), &|part| {
             let Self { isa, limits, m, k, n, x, y, out, .. } = self.whole();
             let wide = limits.wide(m);
+            // Several tiles beside each other: a few rows at a time, which are read as they lie.
+            let depth = if n > wide { ROWS } else { Self::longest() };
             let (begin, end) = (cut(k, parts, part), cut(k, parts, part + 1));
             let out = if part == 0 { out } else { shared.get().wrapping_add((part - 1) * m * n) };
-            for start in (begin..end).step_by(Self::longest()) {
+            for start in (begin..end).step_by(depth) {
                 for j in (0..n).step_by(wide) {
                     let tile = Tile {
-                        k: Self::longest().min(end - start),
+                        k: depth.min(end - start),
                         a: x.from(0, start),
                         b: y.from(start, j).data,
                         b_rows: y.rows,

@@ -25,8 +25,9 @@ pub use batch::{STACK_DIMS, Stack, matmul_stack};
 pub use epilogue::{Activation, Epilogue};
 
 use crate::isa::Isa;
+use crate::pool::Scratch;
 use crate::real::Real;
-use tile::{FEW, Limits};
+use tile::{FEW, Limits, Tile, run_tile};
 
 /// The longest block of k, in bytes.
 const BLOCK: usize = 2048;
@@ -69,7 +70,7 @@ struct Region<T> {
 /// Cuts `n` into parts as equal as can be: where part `i` of `parts` begins.
 #[inline(always)]
 fn cut(n: usize, parts: usize, i: usize) -> usize {
-    n / parts * i + (n % parts).min(i)
+    n * i / parts
 }
 
 /// A product of `x` (m, k) and `y` (k, n), and what follows it.
@@ -141,6 +142,8 @@ impl<T: Real> Product<T> {
         unsafe {
             if k == 0 {
                 self.zeros();
+            } else if n > 1 && y.columns == 1 && self.is_one_tile() {
+                self.one_tile();
             } else if n == 1 && m > 1 {
                 self.column();
             } else if k == 1 {
@@ -149,6 +152,8 @@ impl<T: Real> Product<T> {
                 self.dots();
             } else if m <= FEW && y.columns == 1 {
                 self.few();
+            } else if self.is_one_tile() {
+                self.one_tile();
             } else if self.is_better_swapped(x) {
                 self.swapped();
             } else {
@@ -179,6 +184,30 @@ impl<T: Real> Product<T> {
     fn region(&self, top: usize, left: usize, rows: usize, columns: usize) -> Region<T> {
         let out = self.out.wrapping_add(top * self.n + left);
         Region { rows, columns, out, out_rows: self.n }
+    }
+
+    /// Whether the output fits into the registers, and k into a block.
+    #[inline(always)]
+    fn is_one_tile(&self) -> bool {
+        self.m <= self.limits.rows && self.n <= self.limits.pair() && self.k <= Self::longest()
+    }
+
+    /// A small product, by the shortest way.
+    unsafe fn one_tile(self) {
+        let Self { isa, limits, m, k, n, x, y, out, epilogue } = self;
+        let packed = (y.columns != 1).then(|| Scratch::<T>::new(k * n));
+        // SAFETY: within the operands, and there is room.
+        unsafe {
+            let (b, b_rows) = if let Some(packed) = &packed {
+                pack::pack(isa, y, k, n, packed.as_ptr(), n);
+                (packed.as_ptr().cast_const(), n as isize)
+            } else {
+                (y.data, y.rows)
+            };
+            let tile = Tile { k, a: x, b, b_rows, out, out_rows: n, add: false };
+            run_tile(isa, limits, m, n, tile);
+            epilogue.apply(isa, self.region(0, 0, m, n));
+        }
     }
 
     /// A sum of nothing.

@@ -4,9 +4,7 @@ use super::Matrix;
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::real::Real;
 use crate::simd::Simd;
-
-/// Lines and columns that are turned at once.
-const SQUARE: usize = 8;
+use crate::simd::square::{side, turn};
 
 /// `count` lines of `width` elements each, copied to where they follow each other, `line` elements
 /// apart.
@@ -28,7 +26,7 @@ impl<T: Real> Kernel<T> for Pack<T> {
             if self.from.columns == 1 {
                 self.lines(s);
             } else if self.from.rows == 1 {
-                self.turned();
+                self.turned(s);
             } else {
                 self.singly(0, 0, self.count, self.width);
             }
@@ -60,23 +58,15 @@ impl<T: Real> Pack<T> {
 
     /// The columns are contiguous: squares of them are turned in registers.
     #[inline(always)]
-    unsafe fn turned(&self) {
-        let (count, width) = (self.count / SQUARE * SQUARE, self.width / SQUARE * SQUARE);
+    unsafe fn turned<S: Simd<T>>(&self, s: S) {
+        let side = side::<T, S>();
+        let (count, width) = (self.count / side * side, self.width / side * side);
         // SAFETY: the squares lie within both places.
         unsafe {
-            for i in (0..count).step_by(SQUARE) {
-                for j in (0..width).step_by(SQUARE) {
-                    let mut square = [[T::ZERO; SQUARE]; SQUARE];
-                    for (c, column) in square.iter_mut().enumerate() {
-                        *column = self.from.from(i, j + c).data.cast::<[T; SQUARE]>().read();
-                    }
-                    for r in 0..SQUARE {
-                        let mut line = [T::ZERO; SQUARE];
-                        for c in 0..SQUARE {
-                            line[c] = square[c][r];
-                        }
-                        self.to.add((i + r) * self.line + j).cast::<[T; SQUARE]>().write(line);
-                    }
+            for j in (0..width).step_by(side) {
+                for i in (0..count).step_by(side) {
+                    let to = self.to.add(i * self.line + j);
+                    turn(s, self.from.from(i, j).data, self.from.columns, to, self.line);
                 }
             }
             self.singly(0, width, count, self.width);

@@ -19,6 +19,7 @@ from typing import Any
 import numpy
 
 from backpass.core import host
+from backpass.core.contractions import contractions
 from backpass.core.extension import cpu
 from backpass.core.operators import operators
 from backpass.core.tensor import OWNING
@@ -90,7 +91,7 @@ def _numpy_backend() -> Backend:
     if cpu is not None:
         OWNING.add(cpu.Block)
         compiled = cpu.KERNELS
-    kernels = {**host.kernels(compiled), **compiled}
+    kernels = {**host.kernels(compiled), **contractions(compiled), **compiled}
     operators.unbroadcast = compiled.get("unbroadcast", _decline)
     operators.add_arrays = compiled.get("add", _decline)
     return Backend("NumPy", (numpy.ndarray, numpy.generic), numpy, kernels=kernels)
