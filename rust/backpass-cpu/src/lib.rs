@@ -7,6 +7,7 @@
 mod api;
 mod block;
 mod elementwise;
+mod indexing;
 mod keywords;
 mod operand;
 mod optimizers;

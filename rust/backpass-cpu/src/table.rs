@@ -11,10 +11,11 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::indexing::Indexing;
 use crate::products::Product;
 use crate::reductions::Along;
 use crate::views::View;
-use crate::{elementwise, optimizers, places, products, reductions, unbroadcast, views};
+use crate::{elementwise, indexing, optimizers, places, products, reductions, unbroadcast, views};
 
 static ISA: AtomicU8 = AtomicU8::new(0);
 
@@ -89,6 +90,11 @@ functions! {
     reshape: |a, n, k| views::call(View::Reshape, a, n, k);
     flip: |a, n, k| views::call(View::Flip, a, n, k);
     transpose: |a, n, k| views::call(View::Transpose, a, n, k);
+    getitem: |a, n, k| indexing::call(Indexing::GetItem, isa(), a, n, k);
+    getitem_vjp: |a, n, k| indexing::call(Indexing::GetItemVjp, isa(), a, n, k);
+    scatter: |a, n, k| indexing::call(Indexing::Scatter, isa(), a, n, k);
+    permute: |a, n, k| indexing::call(Indexing::Permute, isa(), a, n, k);
+    permute_back: |a, n, k| indexing::call(Indexing::PermuteBack, isa(), a, n, k);
     unbroadcasted: |a, n, k| unbroadcast::call(isa(), a, n, k);
     matmul: |a, n, k| products::call(Product::Forward, isa(), a, n, k);
     matmul_vjp0: |a, n, k| products::call(Product::Vjp0, isa(), a, n, k);
@@ -118,6 +124,11 @@ static OTHERS: &[(&str, ffi::PyCFunctionFastWithKeywords)] = &[
     ("reshape", reshape),
     ("flip", flip),
     ("transpose", transpose),
+    ("getitem", getitem),
+    ("getitem.vjp", getitem_vjp),
+    ("scatter", scatter),
+    ("permute", permute),
+    ("permute_back", permute_back),
     ("unbroadcast", unbroadcasted),
     ("momentum_update", momentum_update),
 ];

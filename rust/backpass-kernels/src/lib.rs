@@ -9,6 +9,7 @@ mod along;
 mod columns;
 pub mod elementwise;
 pub mod extremes;
+pub mod gather;
 pub mod isa;
 pub mod layout;
 pub mod math;
