@@ -96,7 +96,7 @@ class Kernel:
             return "update"
         if self.base in PRODUCTS:
             return "product"
-        if "axis" in self.keywords and self.base not in PERMUTING:
+        if "axis" in self.keywords and self.base not in PERMUTING | {"sorted_order"}:
             return "reduction"
         if self.base in SHAPING:
             return self.base
@@ -104,6 +104,8 @@ class Kernel:
             return "indexing"
         if self.base in PERMUTING:
             return "permuting"
+        if self.base == "sorted_order":
+            return "order"
         if not self.keywords and not self.primitive.variadic and self.count <= 2:
             return ("unary", "binary")[self.count - 1]
         return "unknown"
@@ -781,6 +783,27 @@ def test_permuting(kernel, dtype):
         keywords = {"order": put(order), "axis": len(shape) - 1}
         assert check(kernel, [put(x)], keywords=keywords, main=True)
         check(kernel, [put(x[::-1])], keywords=keywords)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kernel", names("order"))
+def test_the_order_that_sorts(kernel, dtype):
+    close = 1 + numpy.arange(5000)[::-1] // 3 * numpy.finfo(dtype).eps
+    many = ordinary(dtype, 6000)
+    for x in (
+        mixed(dtype), mixed(dtype).reshape(-1), rows(dtype), rows(dtype).T, many, many * 1e-30,
+        many.round(1), numpy.resize(mixed(dtype), (3, 5000)), close.astype(dtype), many[::-2],
+    ):  # fmt: skip
+        found = kernel.fetch(kernel.run(kernel.backend.from_host(x), axis=x.ndim - 1))
+        assert found.shape == x.shape
+        numpy.testing.assert_array_equal(
+            numpy.sort(found), numpy.broadcast_to(numpy.arange(x.shape[-1]), x.shape)
+        )
+        ranked = numpy.take_along_axis(x, found, -1)
+        numpy.testing.assert_array_equal(ranked, numpy.sort(x))
+        if kernel.backend.device == "cpu":
+            numpy.testing.assert_array_equal(found, numpy.argsort(x, kind="stable"))
+    assert kernel.run(kernel.backend.from_host(mixed(dtype)), axis=2) is NotImplemented
 
 
 # ----- cotangents ---------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ mod order;
 mod places;
 mod products;
 mod reductions;
+mod sorting;
 mod table;
 mod unbroadcast;
 mod views;

@@ -15,7 +15,9 @@ use crate::indexing::Indexing;
 use crate::products::Product;
 use crate::reductions::Along;
 use crate::views::View;
-use crate::{elementwise, indexing, optimizers, places, products, reductions, unbroadcast, views};
+use crate::{
+    elementwise, indexing, optimizers, places, products, reductions, sorting, unbroadcast, views,
+};
 
 static ISA: AtomicU8 = AtomicU8::new(0);
 
@@ -95,6 +97,7 @@ functions! {
     scatter: |a, n, k| indexing::call(Indexing::Scatter, isa(), a, n, k);
     permute: |a, n, k| indexing::call(Indexing::Permute, isa(), a, n, k);
     permute_back: |a, n, k| indexing::call(Indexing::PermuteBack, isa(), a, n, k);
+    sorted_order: |a, n, k| sorting::call(isa(), a, n, k);
     unbroadcasted: |a, n, k| unbroadcast::call(isa(), a, n, k);
     matmul: |a, n, k| products::call(Product::Forward, isa(), a, n, k);
     matmul_vjp0: |a, n, k| products::call(Product::Vjp0, isa(), a, n, k);
@@ -129,6 +132,7 @@ static OTHERS: &[(&str, ffi::PyCFunctionFastWithKeywords)] = &[
     ("scatter", scatter),
     ("permute", permute),
     ("permute_back", permute_back),
+    ("sorted_order", sorted_order),
     ("unbroadcast", unbroadcasted),
     ("momentum_update", momentum_update),
 ];

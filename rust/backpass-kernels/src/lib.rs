@@ -20,4 +20,5 @@ pub mod real;
 pub mod reduce;
 pub mod simd;
 pub mod softmax;
+pub mod sorting;
 pub mod threads;
