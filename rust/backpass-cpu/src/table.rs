@@ -78,6 +78,10 @@ functions! {
     max: |a, n, k| reductions::call(Along::Reduce(Reduction::Max), isa(), a, n, k);
     min: |a, n, k| reductions::call(Along::Reduce(Reduction::Min), isa(), a, n, k);
     extreme_vjp: |a, n, k| reductions::call(Along::ExtremeVjp, isa(), a, n, k);
+    var: |a, n, k| reductions::call(Along::Variance(false, 0), isa(), a, n, k);
+    std: |a, n, k| reductions::call(Along::Variance(true, 0), isa(), a, n, k);
+    var_vjp: |a, n, k| reductions::call(Along::VarianceVjp(false, 0), isa(), a, n, k);
+    std_vjp: |a, n, k| reductions::call(Along::VarianceVjp(true, 0), isa(), a, n, k);
     logsumexp: |a, n, k| reductions::call(Along::LogSumExp, isa(), a, n, k);
     logsumexp_vjp: |a, n, k| reductions::call(Along::LogSumExpVjp, isa(), a, n, k);
     softmax: |a, n, k| reductions::call(Along::Softmax, isa(), a, n, k);
@@ -115,6 +119,10 @@ static OTHERS: &[(&str, ffi::PyCFunctionFastWithKeywords)] = &[
     ("max.vjp", extreme_vjp),
     ("min", min),
     ("min.vjp", extreme_vjp),
+    ("var", var),
+    ("var.vjp", var_vjp),
+    ("std", std),
+    ("std.vjp", std_vjp),
     ("argmax", argmax),
     ("argmin", argmin),
     ("logsumexp", logsumexp),

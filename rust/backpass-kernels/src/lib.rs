@@ -22,3 +22,4 @@ pub mod simd;
 pub mod softmax;
 pub mod sorting;
 pub mod threads;
+pub mod variance;
