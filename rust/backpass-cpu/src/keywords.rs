@@ -44,38 +44,39 @@ pub unsafe fn same(name: *mut ffi::PyObject, known: *mut ffi::PyObject) -> bool 
     name == known || unsafe { ffi::PyUnicode_Compare(name, known) == 0 }
 }
 
-/// `axis` and `keepdims` as given.
+/// `axis`, `keepdims` and `ddof` as given.
 pub struct Keywords {
     /// The axis, axes or `None`.
     pub axis: *mut ffi::PyObject,
     /// Whether reduced axes stay, with length 1.
     pub keepdims: bool,
+    /// What is taken from the number of elements.
+    pub ddof: isize,
 }
 
 impl Keywords {
-    /// Reads them; `keepdims` is refused where there is none.
+    /// Reads them; `keepdims` and `ddof` are refused where there is none.
     ///
     /// # Safety
     ///
     /// As the interpreter hands over names and values.
     pub unsafe fn read(
         has_keepdims: bool,
+        has_ddof: bool,
         values: *const *mut ffi::PyObject,
         kwnames: *mut ffi::PyObject,
     ) -> Result<Self, Refused> {
         // SAFETY: the caller's.
         unsafe {
             let api = api();
-            let mut found = Self { axis: ffi::Py_None(), keepdims: false };
-            each_keyword(kwnames, values, [api.axis, api.keepdims], |place, value| {
-                if place == 0 {
-                    found.axis = value;
-                    return Ok(());
+            let mut found = Self { axis: ffi::Py_None(), keepdims: false, ddof: 0 };
+            each_keyword(kwnames, values, [api.axis, api.keepdims, api.ddof], |place, value| {
+                match place {
+                    0 => found.axis = value,
+                    1 if has_keepdims => found.keepdims = truth(value)?,
+                    2 if has_ddof => found.ddof = integer(value)?,
+                    _ => return Err(Refused),
                 }
-                if !has_keepdims {
-                    return Err(Refused);
-                }
-                found.keepdims = truth(value)?;
                 Ok(())
             })?;
             Ok(found)

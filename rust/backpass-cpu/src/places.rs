@@ -30,7 +30,7 @@ pub unsafe fn call(
             if nargs != 1 {
                 return Err(Refused);
             }
-            let keywords = Keywords::read(true, args.add(1), kwnames)?;
+            let keywords = Keywords::read(true, false, args.add(1), kwnames)?;
             let x = Argument::new(*args)?;
             match x.kind {
                 Kind::Single => typed::<f32>(largest, isa, &x, &keywords),

@@ -6,6 +6,7 @@ use backpass_kernels::layout::{MAX_DIMS, Operand};
 use backpass_kernels::pool::Scratch;
 use backpass_kernels::reduce::{self, Reduction, Shape};
 use backpass_kernels::softmax;
+use backpass_kernels::variance;
 use pyo3::ffi;
 
 pub use crate::keywords::same;
@@ -22,6 +23,10 @@ pub enum Along {
     Reduce(Reduction),
     /// g, ans, x
     ExtremeVjp,
+    /// x; whether the root is taken, and `ddof`
+    Variance(bool, isize),
+    /// g, x; for the root g, ans, x
+    VarianceVjp(bool, isize),
     /// x
     LogSumExp,
     /// g, ans, x
@@ -39,24 +44,43 @@ pub enum Along {
 impl Along {
     fn arity(self) -> usize {
         match self {
-            Self::Reduce(_) | Self::LogSumExp | Self::Softmax | Self::LogSoftmax => 1,
-            Self::SoftmaxVjp | Self::LogSoftmaxVjp => 2,
-            Self::ExtremeVjp | Self::LogSumExpVjp => 3,
+            Self::Reduce(_)
+            | Self::Variance(..)
+            | Self::LogSumExp
+            | Self::Softmax
+            | Self::LogSoftmax => 1,
+            Self::SoftmaxVjp | Self::LogSoftmaxVjp | Self::VarianceVjp(false, _) => 2,
+            Self::ExtremeVjp | Self::LogSumExpVjp | Self::VarianceVjp(true, _) => 3,
         }
     }
 
     fn reduces(self) -> bool {
-        matches!(self, Self::Reduce(_) | Self::LogSumExp)
+        matches!(self, Self::Reduce(_) | Self::Variance(..) | Self::LogSumExp)
     }
 
     fn has_keepdims(self) -> bool {
-        self.reduces() || matches!(self, Self::ExtremeVjp | Self::LogSumExpVjp)
+        self.reduces()
+            || matches!(self, Self::ExtremeVjp | Self::LogSumExpVjp | Self::VarianceVjp(..))
+    }
+
+    fn has_ddof(self) -> bool {
+        matches!(self, Self::Variance(..) | Self::VarianceVjp(..))
+    }
+
+    /// The same with a `ddof`, which must be less than `n`.
+    fn with_ddof(self, ddof: isize, n: usize) -> Result<Self, Refused> {
+        let made = match self {
+            Self::Variance(root, _) => Self::Variance(root, ddof),
+            Self::VarianceVjp(root, _) => Self::VarianceVjp(root, ddof),
+            other => return Ok(other),
+        };
+        if (n as isize) > ddof { Ok(made) } else { Err(Refused) }
     }
 
     fn picoseconds(self) -> usize {
         match self {
             Self::Reduce(_) => 60,
-            Self::ExtremeVjp => 200,
+            Self::ExtremeVjp | Self::Variance(..) | Self::VarianceVjp(..) => 200,
             _ => 800,
         }
     }
@@ -81,7 +105,8 @@ pub unsafe fn call(
             if nargs as usize != arity {
                 return Err(Refused);
             }
-            let keywords = Keywords::read(kernel.has_keepdims(), args.add(arity), kwnames)?;
+            let (keepdims, ddof) = (kernel.has_keepdims(), kernel.has_ddof());
+            let keywords = Keywords::read(keepdims, ddof, args.add(arity), kwnames)?;
             let mut read = [Argument::new(*args)?; 3];
             for (i, slot) in read[..arity].iter_mut().enumerate() {
                 *slot = Argument::new(*args.add(i))?;
@@ -110,6 +135,12 @@ unsafe fn typed<T: Element>(
     // SAFETY: the axis is a live object.
     let mask = unsafe { axes(keywords.axis, nd)? };
     let ones = if keywords.keepdims { mask } else { 0 };
+    let kernel = if kernel.has_ddof() {
+        let reduced = (0..nd).filter(|d| mask >> d & 1 == 1).map(|d| shape[d]).product();
+        kernel.with_ddof(keywords.ddof, reduced)?
+    } else {
+        kernel
+    };
     // SAFETY: the lock is held.
     unsafe {
         if kernel.reduces() {
@@ -140,7 +171,7 @@ pub unsafe fn reduced<T: Element>(
         }
         match kernel {
             Along::Reduce(kind) => reduction::<T>(kind, isa, x, mask, ones),
-            _ => logsumexp::<T>(isa, x, mask, ones),
+            _ => general::<T>(kernel, isa, x, mask, ones),
         }
     }
 }
@@ -164,6 +195,27 @@ pub fn plain(shape: &[usize], mask: u64) -> Option<Shape> {
     })
 }
 
+/// Computes what reduces `x`, which is contiguous.
+unsafe fn run_reduction<T: Element>(
+    kernel: Along,
+    isa: Isa,
+    about: Shape,
+    x: *const T,
+    out: *mut T,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        match kernel {
+            Along::Reduce(kind) => reduce::reduce(isa, kind, about, x, out, T::count(about.len)),
+            Along::Variance(root, ddof) => {
+                let divisor = T::of((about.len as isize - ddof) as f64);
+                variance::variance(isa, root, about, x, out, divisor);
+            }
+            _ => softmax::logsumexp(isa, about, x, out),
+        }
+    }
+}
+
 /// A reduction of an array in the usual case: a new reference, or null with an exception set.
 unsafe fn plain_reduction<T: Element>(
     kernel: Along,
@@ -174,17 +226,8 @@ unsafe fn plain_reduction<T: Element>(
     ones: u64,
 ) -> *mut ffi::PyObject {
     let cost = about.size() * kernel.picoseconds();
-    let run = |out: *mut T| {
-        // SAFETY: the array has the shape, the output a number for each group.
-        unsafe {
-            match kernel {
-                Along::Reduce(kind) => {
-                    reduce::reduce(isa, kind, about, x.data(), out, T::count(about.len));
-                }
-                _ => softmax::logsumexp(isa, about, x.data(), out),
-            }
-        }
-    };
+    // SAFETY: the array has the shape, the output a number for each group.
+    let run = |out: *mut T| unsafe { run_reduction(kernel, isa, about, x.data(), out) };
     let mut dims = [std::mem::MaybeUninit::<usize>::uninit(); MAX_DIMS];
     let mut nd = 0;
     for (d, &size) in x.shape().iter().enumerate() {
@@ -285,7 +328,14 @@ unsafe fn reduction<T: Element>(
     }
 }
 
-unsafe fn logsumexp<T: Element>(isa: Isa, x: &Argument, mask: u64, ones: u64) -> Outcome {
+/// A reduction that is not made of reductions of parts.
+unsafe fn general<T: Element>(
+    kernel: Along,
+    isa: Isa,
+    x: &Argument,
+    mask: u64,
+    ones: u64,
+) -> Outcome {
     let shape = x.shape();
     let (order, about) = Order::about::<T>(x, mask);
     let mut slot = T::ZERO;
@@ -293,17 +343,17 @@ unsafe fn logsumexp<T: Element>(isa: Isa, x: &Argument, mask: u64, ones: u64) ->
     let (view, dims, nd) = order.operand(&whole, shape, u64::MAX);
     let dense = Dense::new(isa, &view, &dims[..nd]);
     let keep = !mask & ((1 << nd) - 1);
-    let cost = about.size() * Along::LogSumExp.picoseconds();
+    let cost = about.size() * kernel.picoseconds();
     // SAFETY: the lock is held; the output has a number for each group.
     unsafe {
         if keep == 0 && ones == 0 {
             let mut out = T::ZERO;
-            unlocked(cost, || softmax::logsumexp(isa, about, dense.as_ptr(), &raw mut out));
+            unlocked(cost, || run_reduction(kernel, isa, about, dense.as_ptr(), &raw mut out));
             return Ok(new_scalar(out));
         }
         match output::<T>(&order, shape, keep, ones) {
             Ok((array, out)) => {
-                unlocked(cost, || softmax::logsumexp(isa, about, dense.as_ptr(), out));
+                unlocked(cost, || run_reduction(kernel, isa, about, dense.as_ptr(), out));
                 Ok(array)
             }
             Err(null) => Ok(null),
@@ -362,7 +412,11 @@ unsafe fn along<T: Element>(
     };
     let x = lay(&x.broadcast(shape, third_slot)?, u64::MAX);
     let (g, ans) = match kernel {
-        Along::ExtremeVjp | Along::LogSumExpVjp => {
+        Along::VarianceVjp(false, _) => {
+            let g = grouped(&arguments[0], shape, mask, keepdims, first_slot)?;
+            (Some(lay(&g, keep)), None)
+        }
+        Along::ExtremeVjp | Along::LogSumExpVjp | Along::VarianceVjp(..) => {
             let g = grouped(&arguments[0], shape, mask, keepdims, first_slot)?;
             let ans = grouped(&arguments[1], shape, mask, keepdims, second_slot)?;
             (Some(lay(&g, keep)), Some(lay(&ans, keep)))
@@ -391,7 +445,13 @@ unsafe fn along<T: Element>(
             Along::LogSoftmax => softmax::log_softmax(isa, about, x, out),
             Along::SoftmaxVjp => softmax::softmax_vjp(isa, about, g, x, out),
             Along::LogSoftmaxVjp => softmax::log_softmax_vjp(isa, about, g, x, out),
-            Along::Reduce(_) | Along::LogSumExp => unreachable!("these reduce"),
+            Along::VarianceVjp(root, ddof) => {
+                let divisor = T::of((about.len as isize - ddof) as f64);
+                variance::variance_vjp(isa, root, about, g, ans, x, out, divisor);
+            }
+            Along::Reduce(_) | Along::Variance(..) | Along::LogSumExp => {
+                unreachable!("these reduce")
+            }
         });
         Ok(array)
     }

@@ -11,10 +11,13 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::indexing::Indexing;
 use crate::products::Product;
 use crate::reductions::Along;
 use crate::views::View;
-use crate::{elementwise, optimizers, places, products, reductions, unbroadcast, views};
+use crate::{
+    elementwise, indexing, optimizers, places, products, reductions, sorting, unbroadcast, views,
+};
 
 static ISA: AtomicU8 = AtomicU8::new(0);
 
@@ -75,6 +78,10 @@ functions! {
     max: |a, n, k| reductions::call(Along::Reduce(Reduction::Max), isa(), a, n, k);
     min: |a, n, k| reductions::call(Along::Reduce(Reduction::Min), isa(), a, n, k);
     extreme_vjp: |a, n, k| reductions::call(Along::ExtremeVjp, isa(), a, n, k);
+    var: |a, n, k| reductions::call(Along::Variance(false, 0), isa(), a, n, k);
+    std: |a, n, k| reductions::call(Along::Variance(true, 0), isa(), a, n, k);
+    var_vjp: |a, n, k| reductions::call(Along::VarianceVjp(false, 0), isa(), a, n, k);
+    std_vjp: |a, n, k| reductions::call(Along::VarianceVjp(true, 0), isa(), a, n, k);
     logsumexp: |a, n, k| reductions::call(Along::LogSumExp, isa(), a, n, k);
     logsumexp_vjp: |a, n, k| reductions::call(Along::LogSumExpVjp, isa(), a, n, k);
     softmax: |a, n, k| reductions::call(Along::Softmax, isa(), a, n, k);
@@ -91,6 +98,12 @@ functions! {
     reshape: |a, n, k| views::call(View::Reshape, a, n, k);
     flip: |a, n, k| views::call(View::Flip, a, n, k);
     transpose: |a, n, k| views::call(View::Transpose, a, n, k);
+    getitem: |a, n, k| indexing::call(Indexing::GetItem, isa(), a, n, k);
+    getitem_vjp: |a, n, k| indexing::call(Indexing::GetItemVjp, isa(), a, n, k);
+    scatter: |a, n, k| indexing::call(Indexing::Scatter, isa(), a, n, k);
+    permute: |a, n, k| indexing::call(Indexing::Permute, isa(), a, n, k);
+    permute_back: |a, n, k| indexing::call(Indexing::PermuteBack, isa(), a, n, k);
+    sorted_order: |a, n, k| sorting::call(isa(), a, n, k);
     unbroadcasted: |a, n, k| unbroadcast::call(isa(), a, n, k);
     matmul_vjp0: |a, n, k| products::call(Product::Vjp0, isa(), a, n, k);
     matmul_vjp1: |a, n, k| products::call(Product::Vjp1, isa(), a, n, k);
@@ -107,6 +120,10 @@ static OTHERS: &[(&str, ffi::PyCFunctionFastWithKeywords)] = &[
     ("max.vjp", extreme_vjp),
     ("min", min),
     ("min.vjp", extreme_vjp),
+    ("var", var),
+    ("var.vjp", var_vjp),
+    ("std", std),
+    ("std.vjp", std_vjp),
     ("argmax", argmax),
     ("argmin", argmin),
     ("logsumexp", logsumexp),
@@ -119,6 +136,12 @@ static OTHERS: &[(&str, ffi::PyCFunctionFastWithKeywords)] = &[
     ("reshape", reshape),
     ("flip", flip),
     ("transpose", transpose),
+    ("getitem", getitem),
+    ("getitem.vjp", getitem_vjp),
+    ("scatter", scatter),
+    ("permute", permute),
+    ("permute_back", permute_back),
+    ("sorted_order", sorted_order),
     ("unbroadcast", unbroadcasted),
     ("momentum_update", momentum_update),
 ];

@@ -240,7 +240,7 @@ pub unsafe fn call(
                     broadcast_to(&source, &shape)
                 }
                 View::Flip => {
-                    let axis = Keywords::read(false, values, kwnames)?.axis;
+                    let axis = Keywords::read(false, false, values, kwnames)?.axis;
                     flip(&source, axes(axis, source.nd)?)
                 }
                 _ => {
