@@ -30,6 +30,11 @@ PYTHON_SCALARS = (bool, int, float, complex)
 Kernel = Callable[..., Any]
 
 
+def no_pool() -> dict[str, int]:
+    """Return the statistics of a backend without a memory pool."""
+    return dict.fromkeys(("in_use", "cached", "allocations", "reused"), 0)
+
+
 @dataclass(frozen=True, eq=False)
 class Backend:
     """The whole contract of a backend.
@@ -52,6 +57,8 @@ class Backend:
         Where the arrays lie: `"cpu"`, `"cuda"`.
     from_host, to_host
         Copy a NumPy array to the device, and back.
+    memory_stats, empty_cache
+        What `backpass.core.memory_stats` and `backpass.core.empty_cache` say and do there.
     """
 
     name: str
@@ -62,6 +69,8 @@ class Backend:
     device: str = "cpu"
     from_host: Kernel = numpy.asarray
     to_host: Kernel = numpy.asarray
+    memory_stats: Callable[[], dict[str, int]] = no_pool
+    empty_cache: Callable[[], None] = lambda: None
 
     def function(self, name: str, module: str) -> Kernel:
         """Return the library's function of that name; `module` is `"numpy"`, `"scipy.special"`.
@@ -81,8 +90,8 @@ class Backend:
         return found  # type: ignore[no-any-return]
 
 
-def _cpu_kernels() -> Mapping[str, Kernel]:
-    """Return the Rust kernels; none, and one warning, where they cannot be loaded."""
+def _extension() -> ModuleType | None:
+    """Return `backpass.cpu`; `None`, and one warning, where it cannot be loaded."""
     try:
         import backpass.cpu as cpu
     except ImportError as error:
@@ -90,8 +99,7 @@ def _cpu_kernels() -> Mapping[str, Kernel]:
     else:
         if cpu.__version__ == __version__:
             OWNING.add(cpu.Block)
-            kernels: Mapping[str, Kernel] = cpu.KERNELS
-            return kernels
+            return cpu
         problem = f"is version {cpu.__version__}, backpass-core is {__version__}"
     warnings.warn(
         f"backpass-cpu {problem}: NumPy computes everything, more slowly. "
@@ -99,13 +107,27 @@ def _cpu_kernels() -> Mapping[str, Kernel]:
         RuntimeWarning,
         stacklevel=2,
     )
-    return {}
+    return None
+
+
+#: The Rust kernels; `None` where NumPy computes everything.
+EXTENSION = _extension()
 
 
 def _numpy_backend() -> Backend:
-    compiled = _cpu_kernels()
+    compiled = {} if EXTENSION is None else EXTENSION.KERNELS
     kernels = {**host.kernels(compiled), **compiled}
-    return Backend("NumPy", (numpy.ndarray, numpy.generic), numpy, kernels=kernels)
+    types = (numpy.ndarray, numpy.generic)
+    if EXTENSION is None:
+        return Backend("NumPy", types, numpy, kernels=kernels)
+    return Backend(
+        "NumPy",
+        types,
+        numpy,
+        kernels=kernels,
+        memory_stats=EXTENSION.memory_stats,
+        empty_cache=EXTENSION.empty_cache,
+    )
 
 
 NUMPY = _numpy_backend()
