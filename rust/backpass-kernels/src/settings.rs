@@ -15,6 +15,7 @@ fn read<T>(name: &str, understand: impl FnOnce(&str) -> Result<T, String>) -> Se
     match env::var(name) {
         Err(VarError::NotPresent) => Ok(None),
         Err(VarError::NotUnicode(_)) => Err(format!("{name} is no text")),
+        Ok(text) if text.trim().is_empty() => Ok(None),
         Ok(text) => match understand(text.trim()) {
             Ok(value) => Ok(Some(value)),
             Err(problem) => Err(format!("{name}={text:?} {problem}")),
