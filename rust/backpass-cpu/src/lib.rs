@@ -21,9 +21,13 @@ mod table;
 mod unbroadcast;
 mod views;
 
-use backpass_kernels::{pool, threads};
+use std::ffi::CString;
+
+use backpass_kernels::isa::Isa;
+use backpass_kernels::{pool, settings, threads};
+use pyo3::exceptions::{PyRuntimeWarning, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBool, PyDict};
 
 /// The state of the memory pool: bytes out and idle, blocks given out and how many were used before.
 #[pyfunction]
@@ -51,13 +55,44 @@ fn get_num_threads() -> usize {
 
 /// Let kernels use up to `n` threads. Results do not depend on it.
 #[pyfunction]
-fn set_num_threads(n: usize) -> PyResult<()> {
-    if n == 0 {
-        return Err(pyo3::exceptions::PyValueError::new_err(
-            "n must be at least 1, got 0: the calling thread always works",
-        ));
+fn set_num_threads(n: &Bound<'_, PyAny>) -> PyResult<()> {
+    let whole = if n.is_instance_of::<PyBool>() { None } else { index(n) };
+    let Some(whole) = whole else {
+        let class = n.get_type().name()?;
+        return Err(PyTypeError::new_err(format!(
+            "n must be a whole number, got {} of type {class}",
+            n.repr()?
+        )));
+    };
+    if whole.lt(1)? {
+        return Err(PyValueError::new_err(format!(
+            "n must be at least 1, got {whole}: the calling thread always works"
+        )));
     }
-    threads::set_num_threads(n);
+    if whole.gt(threads::MOST)? {
+        return Err(PyValueError::new_err(format!(
+            "n must be at most {}, got {whole}",
+            threads::MOST
+        )));
+    }
+    threads::set_num_threads(whole.extract()?);
+    Ok(())
+}
+
+/// A whole number as Python's `int`, whatever its type.
+fn index<'py>(n: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    // SAFETY: the interpreter's lock is held; the result is a new reference or null.
+    unsafe { Bound::from_owned_ptr_or_err(n.py(), pyo3::ffi::PyNumber_Index(n.as_ptr())).ok() }
+}
+
+/// Reads the settings while no other thread can fork, and warns of those that make no sense.
+fn read_settings(py: Python<'_>) -> PyResult<()> {
+    let (n, isa) = (threads::num_threads(), Isa::current().name());
+    for problem in settings::problems() {
+        let message = format!("{problem}, and is ignored: {n} threads, instruction set {isa}");
+        let message = CString::new(message).expect("the environment holds no zero bytes");
+        PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), &message, 1)?;
+    }
     Ok(())
 }
 
@@ -65,6 +100,7 @@ fn set_num_threads(n: usize) -> PyResult<()> {
 #[pymodule(gil_used = true)]
 fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
+    read_settings(py)?;
     api::load(py)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("KERNELS", table::kernels(py)?)?;

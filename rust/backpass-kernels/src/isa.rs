@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use crate::real::Real;
+use crate::settings;
 use crate::simd::Simd;
 use crate::simd::portable::Portable;
 
@@ -45,17 +46,10 @@ impl Isa {
     pub fn current() -> Self {
         static CURRENT: OnceLock<Isa> = OnceLock::new();
         *CURRENT.get_or_init(|| {
-            let available = Self::available();
-            let asked = match std::env::var("BACKPASS_ISA").as_deref() {
-                Ok("scalar") => Some(Self::Scalar),
-                Ok("avx2") => Some(Self::Avx2),
-                Ok("avx512") => Some(Self::Avx512),
-                _ => None,
-            };
-            match asked {
-                Some(isa) if available.contains(&isa) => isa,
-                _ => available[available.len() - 1],
-            }
+            settings::isa().unwrap_or_else(|| {
+                let available = Self::available();
+                available[available.len() - 1]
+            })
         })
     }
 

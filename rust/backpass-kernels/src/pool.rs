@@ -1,27 +1,35 @@
 //! Memory that is used again.
 //!
 //! A page fault costs more than a small kernel, and the values that wait for the backward pass make
-//! the system's allocator fault on every step. Blocks therefore come from free lists, one a thread
-//! and size class (eight classes to a power of two, so at most an eighth is wasted). Data are aligned
-//! to 64 bytes; from 2 MiB on, blocks lie on huge pages where the system has them.
+//! the system's allocator fault on every step. Blocks therefore come from free lists, one a size
+//! class: each thread's own up to 32 MiB, and behind them, and for blocks of 2 MiB and more, the
+//! [`depot`], which all threads share: what one thread releases another one finds. Data are aligned
+//! to 64 bytes; from 2 MiB on, blocks have mappings of their own, on huge pages where the system has
+//! them.
 //!
-//! What lies idle is bounded: small blocks by 32 MiB a thread, large ones by a quarter of the
-//! machine's memory over all threads, or by `BACKPASS_POOL_LIMIT` bytes.
+//! What lies idle in the depot is bounded by a quarter of the memory or by `BACKPASS_POOL_LIMIT`
+//! bytes; with a limit of 0, nothing lies idle anywhere.
 
-use std::alloc::{Layout, alloc, dealloc};
+mod classes;
+mod depot;
+mod system;
+
 use std::cell::Cell;
 use std::ptr::{NonNull, null_mut};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
+
+use classes::{CLASSES, class_of, size_of_class};
+use depot::DEPOT;
+use system::{HUGE_PAGE, discard, fresh};
 
 /// Bytes before a block's data: the [`Header`].
 pub const HEADER: usize = 64;
 
-const SMALLEST: usize = 128;
-const CLASSES: usize = 1 + 8 * 41;
-const LARGE: usize = 1 << 16;
-const SMALL_LIMIT: usize = 32 << 20;
-const HUGE_PAGE: usize = 2 << 20;
+/// What a thread keeps for itself.
+const OWN_LIMIT: usize = 32 << 20;
 
 /// What precedes a block's data.
 #[repr(C, align(64))]
@@ -31,6 +39,8 @@ pub struct Header {
     pub owner: [usize; 4],
     next: *mut Header,
     class: usize,
+    /// What was asked for; kept where debug assertions look for writes beyond it.
+    bytes: usize,
 }
 
 impl Header {
@@ -57,13 +67,55 @@ pub struct Stats {
 }
 
 /// One thread's counts. Only the thread writes them; sums over threads wrap to the right value even
-/// where a block was released on another thread than the one that allocated it.
-#[derive(Default)]
+/// where a block was released on another thread than the one that allocated it. They outlive the
+/// thread, and the next one goes on with them.
 struct Counters {
     in_use: AtomicUsize,
     cached: AtomicUsize,
     allocations: AtomicUsize,
     reused: AtomicUsize,
+    taken: AtomicBool,
+    next: *const Counters,
+}
+
+// SAFETY: `next` is never written after the counters were published.
+unsafe impl Sync for Counters {}
+
+/// A list that only grows: it needs no lock, which a fork could leave behind locked.
+static ALL: AtomicPtr<Counters> = AtomicPtr::new(null_mut());
+/// Counts the calls of [`empty_cache`].
+static EMPTIED: AtomicUsize = AtomicUsize::new(0);
+
+fn all_counters() -> impl Iterator<Item = &'static Counters> {
+    // SAFETY: counters are published whole and never freed.
+    let whole = |counters: *const Counters| unsafe { counters.as_ref() };
+    std::iter::successors(whole(ALL.load(Acquire)), move |counters| whole(counters.next))
+}
+
+impl Counters {
+    /// Counters for this thread.
+    fn claim() -> &'static Self {
+        let free = |it: &&Self| it.taken.compare_exchange(false, true, AcqRel, Relaxed).is_ok();
+        if let Some(idle) = all_counters().find(free) {
+            return idle;
+        }
+        let made = Box::leak(Box::new(Self {
+            in_use: AtomicUsize::new(0),
+            cached: AtomicUsize::new(0),
+            allocations: AtomicUsize::new(0),
+            reused: AtomicUsize::new(0),
+            taken: AtomicBool::new(true),
+            next: null_mut(),
+        }));
+        let mut head = ALL.load(Acquire);
+        loop {
+            made.next = head;
+            match ALL.compare_exchange(head, made, AcqRel, Acquire) {
+                Ok(_) => return made,
+                Err(other) => head = other,
+            }
+        }
+    }
 }
 
 #[inline(always)]
@@ -71,21 +123,12 @@ fn bump(counter: &AtomicUsize, by: usize) {
     counter.store(counter.load(Relaxed).wrapping_add(by), Relaxed);
 }
 
-#[derive(Default)]
-struct Registry {
-    all: Vec<&'static Counters>,
-    idle: Vec<&'static Counters>,
-}
-
-static REGISTRY: Mutex<Registry> = Mutex::new(Registry { all: Vec::new(), idle: Vec::new() });
-static LARGE_CACHED: AtomicUsize = AtomicUsize::new(0);
-static EPOCH: AtomicUsize = AtomicUsize::new(0);
-
 struct Cache {
     lists: [Cell<*mut Header>; CLASSES],
     counters: Cell<Option<&'static Counters>>,
-    small_cached: Cell<usize>,
-    epoch: Cell<usize>,
+    bytes: Cell<usize>,
+    limit: Cell<usize>,
+    emptied: Cell<usize>,
 }
 
 thread_local! {
@@ -93,88 +136,11 @@ thread_local! {
         Cache {
             lists: [const { Cell::new(null_mut()) }; CLASSES],
             counters: Cell::new(None),
-            small_cached: Cell::new(0),
-            epoch: Cell::new(0),
+            bytes: Cell::new(0),
+            limit: Cell::new(0),
+            emptied: Cell::new(0),
         }
     };
-}
-
-/// The class that holds `total` bytes, header included.
-#[inline(always)]
-fn class_of(total: usize) -> usize {
-    if total <= SMALLEST {
-        return 0;
-    }
-    let last = total - 1;
-    let power = last.ilog2() as usize;
-    (power - 7) * 8 + ((last >> (power - 3)) & 7) + 1
-}
-
-/// The bytes of a class's blocks, header included.
-#[inline(always)]
-fn size_of_class(class: usize) -> usize {
-    if class == 0 {
-        return SMALLEST;
-    }
-    let power = 7 + (class - 1) / 8;
-    let eighth = (class - 1) % 8 + 1;
-    (1 << power) + (eighth << (power - 3))
-}
-
-fn layout_of(class: usize) -> Layout {
-    let size = size_of_class(class);
-    let align = if size >= HUGE_PAGE { HUGE_PAGE } else { HEADER };
-    Layout::from_size_align(size, align).expect("classes end far below isize::MAX")
-}
-
-fn large_limit() -> usize {
-    static LIMIT: OnceLock<usize> = OnceLock::new();
-    *LIMIT.get_or_init(|| {
-        let asked = std::env::var("BACKPASS_POOL_LIMIT").ok().and_then(|text| text.parse().ok());
-        asked.unwrap_or_else(|| physical_memory() / 4)
-    })
-}
-
-#[cfg(unix)]
-fn physical_memory() -> usize {
-    // SAFETY: sysconf has no preconditions.
-    let (pages, size) =
-        unsafe { (libc::sysconf(libc::_SC_PHYS_PAGES), libc::sysconf(libc::_SC_PAGESIZE)) };
-    if pages > 0 && size > 0 { pages as usize * size as usize } else { 4 << 30 }
-}
-
-#[cfg(not(unix))]
-fn physical_memory() -> usize {
-    4 << 30
-}
-
-/// A block from the system.
-#[cold]
-fn fresh(class: usize) -> Option<NonNull<Header>> {
-    let layout = layout_of(class);
-    // SAFETY: the layout's size is not zero.
-    let memory = unsafe { alloc(layout) };
-    #[allow(clippy::cast_ptr_alignment)] // the layout asks for the alignment
-    let block = NonNull::new(memory.cast::<Header>())?;
-    #[cfg(target_os = "linux")]
-    if layout.size() >= HUGE_PAGE {
-        // SAFETY: the range has just been allocated; the advice changes no contents.
-        unsafe { libc::madvise(block.as_ptr().cast(), layout.size(), libc::MADV_HUGEPAGE) };
-    }
-    // SAFETY: the block is large enough and aligned.
-    unsafe { block.write(Header { owner: [0; 4], next: null_mut(), class }) };
-    Some(block)
-}
-
-/// Gives a block back to the system.
-///
-/// # Safety
-///
-/// The block came from [`fresh`] and nobody uses it.
-#[cold]
-unsafe fn discard(block: NonNull<Header>) {
-    // SAFETY: the layout is the one it was allocated with.
-    unsafe { dealloc(block.as_ptr().cast(), layout_of(block.as_ref().class)) };
 }
 
 impl Cache {
@@ -188,14 +154,11 @@ impl Cache {
 
     #[cold]
     fn register(&self) -> &'static Counters {
-        let mut registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
-        let counters = registry.idle.pop().unwrap_or_else(|| {
-            let counters: &'static Counters = Box::leak(Box::default());
-            registry.all.push(counters);
-            counters
-        });
+        depot::prepare_for_forks();
+        let counters = Counters::claim();
         self.counters.set(Some(counters));
-        self.epoch.set(EPOCH.load(Relaxed));
+        self.limit.set(OWN_LIMIT.min(depot::limit()));
+        self.emptied.set(EMPTIED.load(Relaxed));
         counters
     }
 
@@ -206,20 +169,29 @@ impl Cache {
         let block = if let Some(block) = NonNull::new(self.lists[class].get()) {
             // SAFETY: blocks in a list are whole and belong to this thread.
             self.lists[class].set(unsafe { block.as_ref().next });
+            self.bytes.set(self.bytes.get() - size);
             bump(&counters.cached, size.wrapping_neg());
             bump(&counters.reused, 1);
-            if size >= LARGE {
-                LARGE_CACHED.fetch_sub(size, Relaxed);
-            } else {
-                self.small_cached.set(self.small_cached.get() - size);
-            }
+            block
+        } else if let Some(block) = DEPOT.take(class) {
+            bump(&counters.reused, 1);
             block
         } else {
-            fresh(class)?
+            self.fresh(class)?
         };
         bump(&counters.allocations, 1);
         bump(&counters.in_use, size);
         Some(block)
+    }
+
+    /// A block from the system, which gets back what lies idle if it has none.
+    #[cold]
+    fn fresh(&self, class: usize) -> Option<NonNull<Header>> {
+        fresh(class).or_else(|| {
+            self.empty();
+            DEPOT.clear();
+            fresh(class)
+        })
     }
 
     #[inline(always)]
@@ -229,54 +201,46 @@ impl Cache {
         let size = size_of_class(header.class);
         let counters = self.counters();
         bump(&counters.in_use, size.wrapping_neg());
-        if self.epoch.get() != EPOCH.load(Relaxed) {
-            self.flush();
+        if self.emptied.get() != EMPTIED.load(Relaxed) {
+            self.empty();
         }
-        if size >= LARGE {
-            if LARGE_CACHED.fetch_add(size, Relaxed) + size > large_limit() {
-                LARGE_CACHED.fetch_sub(size, Relaxed);
-                // SAFETY: nobody uses it.
-                return unsafe { discard(block) };
-            }
-        } else {
-            if self.small_cached.get() + size > SMALL_LIMIT {
-                // SAFETY: nobody uses it.
-                return unsafe { discard(block) };
-            }
-            self.small_cached.set(self.small_cached.get() + size);
+        if size >= HUGE_PAGE || self.bytes.get() + size > self.limit.get() {
+            return DEPOT.give(block);
         }
+        self.bytes.set(self.bytes.get() + size);
         bump(&counters.cached, size);
         header.next = self.lists[header.class].get();
         self.lists[header.class].set(block.as_ptr());
     }
 
-    #[cold]
-    fn flush(&self) {
+    /// Hands this thread's idle blocks on.
+    fn hand_over(&self, to: impl Fn(NonNull<Header>)) {
         let counters = self.counters();
-        self.epoch.set(EPOCH.load(Relaxed));
-        for (class, list) in self.lists.iter().enumerate() {
-            let size = size_of_class(class);
+        for list in &self.lists {
             while let Some(block) = NonNull::new(list.get()) {
                 // SAFETY: blocks in a list are whole and belong to this thread.
-                unsafe {
-                    list.set(block.as_ref().next);
-                    discard(block);
-                }
-                bump(&counters.cached, size.wrapping_neg());
-                if size >= LARGE {
-                    LARGE_CACHED.fetch_sub(size, Relaxed);
-                }
+                let header = unsafe { block.as_ref() };
+                list.set(header.next);
+                bump(&counters.cached, size_of_class(header.class).wrapping_neg());
+                to(block);
             }
         }
-        self.small_cached.set(0);
+        self.bytes.set(0);
+    }
+
+    #[cold]
+    fn empty(&self) {
+        self.emptied.set(EMPTIED.load(Relaxed));
+        // SAFETY: an idle block is nobody's.
+        self.hand_over(|block| unsafe { discard(block) });
     }
 }
 
 impl Drop for Cache {
     fn drop(&mut self) {
         if let Some(counters) = self.counters.get() {
-            self.flush();
-            REGISTRY.lock().unwrap_or_else(PoisonError::into_inner).idle.push(counters);
+            self.hand_over(|block| DEPOT.give(block));
+            counters.taken.store(false, Release);
         }
     }
 }
@@ -290,7 +254,12 @@ pub fn allocate(bytes: usize) -> Option<NonNull<Header>> {
         return None;
     }
     let class = class_of(total);
-    CACHE.try_with(|cache| cache.take(class)).unwrap_or_else(|_| fresh(class))
+    let block = CACHE.try_with(|cache| cache.take(class)).unwrap_or_else(|_| fresh(class))?;
+    if cfg!(debug_assertions) {
+        // SAFETY: the block is large enough.
+        unsafe { guards::set(block, bytes) };
+    }
+    Some(block)
 }
 
 /// Takes a block back.
@@ -302,24 +271,69 @@ pub fn allocate(bytes: usize) -> Option<NonNull<Header>> {
 pub unsafe fn release(block: NonNull<Header>) {
     // SAFETY: the caller hands the block over; past the thread's end it goes to the system.
     unsafe {
+        if cfg!(debug_assertions) {
+            guards::check(block);
+        }
         if CACHE.try_with(|cache| cache.give(block)).is_err() {
             discard(block);
         }
     }
 }
 
-/// Gives idle blocks back to the system: this thread's now, another thread's when it next releases
-/// one.
+/// Debug assertions: what is not written reads as nan, and what is written beyond a block's end is
+/// noticed when it comes back.
+mod guards {
+    use super::{HEADER, Header, NonNull, size_of_class};
+
+    const FILL: u8 = 0xff;
+    /// What lies beyond is not looked at: the whole of a large block's rest would take long.
+    const FAR: usize = 4096;
+
+    fn rest(bytes: usize, class: usize) -> usize {
+        (size_of_class(class) - HEADER - bytes).min(FAR)
+    }
+
+    /// # Safety
+    ///
+    /// The block has just been taken.
+    pub unsafe fn set(mut block: NonNull<Header>, bytes: usize) {
+        // SAFETY: both lie within the block.
+        unsafe {
+            block.as_mut().bytes = bytes;
+            Header::data(block).write_bytes(FILL, bytes + rest(bytes, block.as_ref().class));
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The block was [`set`].
+    pub unsafe fn check(block: NonNull<Header>) {
+        // SAFETY: the rest lies within the block and was written by `set`.
+        let whole = unsafe {
+            let Header { bytes, class, .. } = *block.as_ref();
+            let start = Header::data(block).add(bytes);
+            std::slice::from_raw_parts(start, rest(bytes, class)).iter().all(|&b| b == FILL)
+        };
+        if !whole {
+            eprintln!("backpass: something was written beyond the end of a block");
+            std::process::abort();
+        }
+    }
+}
+
+/// Gives idle blocks back to the system: the shared ones and this thread's now, another thread's own
+/// when it next releases one.
 pub fn empty_cache() {
-    EPOCH.fetch_add(1, Relaxed);
-    let _ = CACHE.try_with(Cache::flush);
+    EMPTIED.fetch_add(1, Relaxed);
+    let _ = CACHE.try_with(Cache::empty);
+    DEPOT.clear();
 }
 
 /// The pool's state.
 #[must_use]
 pub fn memory_stats() -> Stats {
-    let registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
-    registry.all.iter().fold(Stats::default(), |sum, counters| Stats {
+    let start = Stats { cached: DEPOT.bytes(), ..Stats::default() };
+    all_counters().fold(start, |sum, counters| Stats {
         in_use: sum.in_use.wrapping_add(counters.in_use.load(Relaxed)),
         cached: sum.cached.wrapping_add(counters.cached.load(Relaxed)),
         allocations: sum.allocations.wrapping_add(counters.allocations.load(Relaxed)),
@@ -365,20 +379,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn classes_hold_what_they_are_asked_for_and_waste_an_eighth_at_most() {
-        for total in (1..70_000).chain((20..46).flat_map(|p| [(1 << p) - 1, 1 << p, (1 << p) + 1]))
-        {
-            let size = size_of_class(class_of(total));
-            assert!(size >= total, "{total}");
-            assert!(total <= SMALLEST || size - total <= total / 8 + 1, "{total} {size}");
-            assert!(class_of(size) == class_of(total), "{total}");
-        }
-    }
-
-    #[test]
     fn a_block_is_used_again_and_aligned() {
         std::thread::spawn(|| {
-            for bytes in [0, 1, 40, 4096, 100_000, 3 << 20] {
+            for bytes in [0, 1, 40, 4096, 100_000, 1 << 20] {
                 let first = allocate(bytes).unwrap();
                 assert_eq!(Header::data(first) as usize % 64, 0);
                 // SAFETY: the block holds `bytes`, and is released once.
@@ -396,6 +399,48 @@ mod tests {
         })
         .join()
         .unwrap();
+    }
+
+    #[test]
+    fn a_large_block_is_found_by_another_thread() {
+        // No other test has blocks of this size.
+        let bytes = 37 << 20;
+        let first = allocate(bytes).unwrap();
+        assert_eq!((first.as_ptr() as usize).is_multiple_of(HUGE_PAGE), cfg!(unix));
+        let address = first.as_ptr() as usize;
+        // SAFETY: the block holds `bytes`, and is released once.
+        unsafe {
+            Header::data(first).write_bytes(7, bytes);
+            release(first);
+        }
+        let found = std::thread::spawn(move || {
+            let block = allocate(bytes).unwrap();
+            // SAFETY: the block is released once.
+            unsafe { release(block) };
+            block.as_ptr() as usize
+        });
+        // Another test may have emptied the cache meanwhile, and the system may give any address.
+        assert!(found.join().unwrap() == address || EMPTIED.load(Relaxed) > 0);
+    }
+
+    #[test]
+    fn large_blocks_are_whole_wherever_they_are_mapped() {
+        // Kept all at once, so that the system has to find them different places.
+        let blocks: Vec<_> = (0..24).map(|i| (3 << 20) + i * 50_000).collect();
+        let blocks: Vec<_> = blocks.iter().map(|&n| (allocate(n).unwrap(), n)).collect();
+        for (i, &(block, n)) in blocks.iter().enumerate() {
+            // SAFETY: the block holds `n` bytes.
+            unsafe { Header::data(block).write_bytes(i as u8, n) };
+        }
+        for (i, (block, n)) in blocks.into_iter().enumerate() {
+            // SAFETY: the block holds `n` bytes, all written, and is released once.
+            unsafe {
+                let bytes = std::slice::from_raw_parts(Header::data(block), n);
+                assert!(bytes.iter().all(|&b| b == i as u8));
+                release(block);
+            }
+        }
+        empty_cache();
     }
 
     #[test]

@@ -5,26 +5,44 @@
 //! part of the chunks every time (what it wrote last time is in its cache) and then helps the
 //! others. The calling thread works too, and finishes alone if no helper comes in time. Kernels cut
 //! their work so that the results do not depend on who does which chunk.
+//!
+//! Where other threads want the processors too, a helper that is preempted in the middle of a chunk
+//! keeps its caller waiting for as long as the system pleases. Jobs then get fewer participants for
+//! a while ([`Crowd`]).
+//!
+//! A job is one at a time: `busy` is its lock. `job` and the seats' `inside` are a Dekker pair: a
+//! helper raises `inside` and then reads `job`, the caller clears `job` and then reads `inside`, all
+//! in one order (`SeqCst`), so that either the helper finds no job or the caller waits for it.
+//! `epoch` and the seats' `parked` are another: nobody parks over a new job that wakes nobody.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::null_mut;
+use std::sync::OnceLock;
 use std::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release, SeqCst},
 };
-use std::sync::{Mutex, Once, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use crate::settings;
+
 /// The most threads that share a job.
-const MOST: usize = 64;
+pub const MOST: usize = 64;
 /// Below this, waking nobody is faster even if a helper spins.
 const WORTH: usize = 8_000;
 /// From this on, it is worth to wake a parked helper for one job.
 const WORTH_WAKING: usize = 60_000;
 /// How long a helper spins before it parks.
 const SPIN: Duration = Duration::from_micros(60);
-/// Jobs that follow each other within this time keep the helpers awake.
-const BUSY_PHASE: Duration = Duration::from_micros(500);
+/// Jobs that follow each other within this many nanoseconds keep the helpers awake.
+const BUSY_PHASE: usize = 500_000;
+/// A helper that is later than this was preempted: the system's turns are milliseconds.
+const LATE: Duration = Duration::from_micros(300);
+/// A helper that spun and did not look for so long was preempted.
+const LONG: Duration = Duration::from_millis(1);
+/// So was one that spun and yet missed so many jobs.
+const MISSED: usize = 32;
 
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
@@ -33,16 +51,19 @@ static THREADS: AtomicUsize = AtomicUsize::new(0);
 pub fn num_threads() -> usize {
     match THREADS.load(Relaxed) {
         0 => {
-            let asked =
-                std::env::var("BACKPASS_NUM_THREADS").ok().and_then(|text| text.parse().ok());
-            let n = asked.unwrap_or_else(|| {
-                std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-            });
-            set_num_threads(n);
-            THREADS.load(Relaxed)
+            let n = settings::num_threads().unwrap_or_else(processors).clamp(1, MOST);
+            // Whoever sets it meanwhile goes first.
+            THREADS.compare_exchange(0, n, Relaxed, Relaxed).err().unwrap_or(n)
         }
         n => n,
     }
+}
+
+/// The processors that this process may use.
+fn processors() -> usize {
+    static PROCESSORS: OnceLock<usize> = OnceLock::new();
+    *PROCESSORS
+        .get_or_init(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
 }
 
 /// Lets kernels use up to `n` threads (at most 64).
@@ -50,15 +71,15 @@ pub fn set_num_threads(n: usize) {
     THREADS.store(n.clamp(1, MOST), Relaxed);
 }
 
-/// A counter on a cache line of its own.
+/// A value on cache lines of its own.
 #[repr(align(128))]
-struct Counter(AtomicUsize);
+struct Apart<T>(T);
 
 struct Job<'a> {
     chunk: &'a (dyn Fn(usize) + Sync),
     chunks: usize,
     participants: usize,
-    next: &'a [Counter],
+    next: &'a [Apart<AtomicUsize>],
     panicked: AtomicBool,
 }
 
@@ -72,8 +93,10 @@ impl Job<'_> {
         for other in 0..self.participants {
             let whose = (me + other) % self.participants;
             let end = self.end(whose);
-            loop {
-                let chunk = self.next[whose].0.fetch_add(1, Relaxed);
+            let next = &self.next[whose].0;
+            // Looking first leaves the line with its owner when nothing is left.
+            while next.load(Relaxed) < end {
+                let chunk = next.fetch_add(1, Relaxed);
                 if chunk >= end {
                     break;
                 }
@@ -83,119 +106,272 @@ impl Job<'_> {
     }
 }
 
-struct Pool {
-    /// A job runs, or is being set up.
-    busy: AtomicBool,
+/// A helper's place.
+struct Seat {
+    /// The helper may be looking at the job.
+    inside: AtomicBool,
+    /// The helper is parked or about to be.
+    parked: AtomicBool,
+    /// Wakes it; null before there is a helper.
+    thread: AtomicPtr<Thread>,
+}
+
+/// What the caller writes and every helper watches: one cache line brings all of it.
+struct Call {
+    /// Counts jobs.
+    epoch: AtomicUsize,
     /// The job; null when there is none.
     job: AtomicPtr<Job<'static>>,
-    /// Counts jobs: helpers watch it.
-    epoch: AtomicUsize,
-    /// Helpers that may be looking at the job.
-    inside: AtomicUsize,
-    /// Helpers that are parked or about to be.
-    parked: AtomicUsize,
+}
+
+struct Pool {
+    call: Apart<Call>,
+    seats: [Apart<Seat>; MOST - 1],
+    /// A job runs, or is being set up: the lock of what follows and of starting helpers.
+    busy: Apart<AtomicBool>,
     /// Helpers that were started.
     helpers: AtomicUsize,
-    handles: Mutex<Vec<Thread>>,
-    last: Mutex<Option<Instant>>,
+    /// Helpers that could be started: fewer than asked for where the system refused a thread.
+    possible: AtomicUsize,
+    /// When the last job came, on [`clock`].
+    last: AtomicUsize,
+    crowd: Crowd,
 }
 
 static POOL: Pool = Pool {
-    busy: AtomicBool::new(false),
-    job: AtomicPtr::new(std::ptr::null_mut()),
-    epoch: AtomicUsize::new(0),
-    inside: AtomicUsize::new(0),
-    parked: AtomicUsize::new(0),
+    call: Apart(Call { epoch: AtomicUsize::new(0), job: AtomicPtr::new(null_mut()) }),
+    seats: [const {
+        Apart(Seat {
+            inside: AtomicBool::new(false),
+            parked: AtomicBool::new(false),
+            thread: AtomicPtr::new(null_mut()),
+        })
+    }; MOST - 1],
+    busy: Apart(AtomicBool::new(false)),
     helpers: AtomicUsize::new(0),
-    handles: Mutex::new(Vec::new()),
-    last: Mutex::new(None),
+    possible: AtomicUsize::new(MOST),
+    last: AtomicUsize::new(0),
+    crowd: Crowd {
+        level: AtomicUsize::new(0),
+        length: AtomicUsize::new(0),
+        until: AtomicUsize::new(0),
+    },
 };
+
+/// Nanoseconds since the first call.
+fn clock() -> usize {
+    static START: OnceLock<Instant> = OnceLock::new();
+    // One hour ahead, so that no time seems recent at the start.
+    3_600_000_000_000 + START.get_or_init(Instant::now).elapsed().as_nanos() as usize
+}
+
+/// How crowded the processors are.
+///
+/// Each late helper raises the level and halves the participants, for a while that gets longer the
+/// more often this happens.
+struct Crowd {
+    level: AtomicUsize,
+    /// Milliseconds that a level lasts, as a power of two.
+    length: AtomicUsize,
+    /// When the level falls, on [`clock`].
+    until: AtomicUsize,
+}
+
+impl Crowd {
+    const HIGHEST: usize = 6;
+    const LONGEST: usize = 7;
+
+    /// How many of `participants` should take part now.
+    fn spares(&self, participants: usize) -> usize {
+        let level = self.level.load(Relaxed);
+        if level == 0 {
+            return participants;
+        }
+        let now = clock();
+        if now < self.until.load(Relaxed) {
+            return (participants >> level).max(1);
+        }
+        self.set(level - 1, now);
+        (participants >> (level - 1)).max(1)
+    }
+
+    /// A helper was late.
+    fn rise(&self) {
+        let now = clock();
+        let length = self.length.load(Relaxed);
+        let quiet = now.saturating_sub(self.until.load(Relaxed)) > 8_000_000 << length;
+        self.length.store(if quiet { 1 } else { (length + 1).min(Self::LONGEST) }, Relaxed);
+        self.set((self.level.load(Relaxed) + 1).min(Self::HIGHEST), now);
+    }
+
+    /// Several threads call kernels.
+    fn meet(&self) {
+        if self.level.load(Relaxed) == 0 {
+            self.rise();
+        }
+    }
+
+    fn set(&self, level: usize, now: usize) {
+        self.until.store(now + (1_000_000 << self.length.load(Relaxed)), Relaxed);
+        self.level.store(level, Relaxed);
+    }
+}
 
 /// A child process has none of its parent's threads.
 #[cfg(unix)]
 extern "C" fn forget_after_fork() {
-    POOL.job.store(std::ptr::null_mut(), SeqCst);
-    POOL.inside.store(0, SeqCst);
-    POOL.parked.store(0, SeqCst);
+    POOL.call.0.job.store(null_mut(), SeqCst);
+    for Apart(seat) in &POOL.seats {
+        seat.inside.store(false, SeqCst);
+        seat.parked.store(false, SeqCst);
+    }
     POOL.helpers.store(0, SeqCst);
-    POOL.busy.store(false, SeqCst);
+    POOL.crowd.level.store(0, SeqCst);
+    POOL.busy.0.store(false, SeqCst);
 }
 
 impl Pool {
-    /// Starts helpers until there are `wanted`; how many there are.
+    /// Starts helpers until there are `wanted`, if possible; how many of these there are.
     fn start(&'static self, wanted: usize) -> usize {
-        static ONCE: Once = Once::new();
-        ONCE.call_once(|| {
-            #[cfg(unix)]
-            // SAFETY: the handler only writes atomics.
-            unsafe {
-                libc::pthread_atfork(None, None, Some(forget_after_fork));
+        let wanted = wanted.min(self.possible.load(Relaxed));
+        let running = self.helpers.load(Relaxed);
+        if running < wanted {
+            self.start_more(running, wanted);
+        }
+        self.helpers.load(Relaxed).min(wanted)
+    }
+
+    #[cold]
+    fn start_more(&'static self, running: usize, wanted: usize) {
+        #[cfg(unix)]
+        {
+            static DONE: AtomicBool = AtomicBool::new(false);
+            if !DONE.swap(true, Relaxed) {
+                // SAFETY: the handler only writes atomics.
+                unsafe {
+                    libc::pthread_atfork(None, None, Some(forget_after_fork));
+                }
+            }
+        }
+        let epoch = self.call.0.epoch.load(Relaxed);
+        without_signals(|| {
+            for helper in running..wanted {
+                let spawned = std::thread::Builder::new()
+                    .name(format!("backpass-{}", helper + 1))
+                    .spawn(move || self.help(helper, epoch));
+                let Ok(handle) = spawned else {
+                    self.possible.store(helper, Relaxed);
+                    break;
+                };
+                let thread = Box::into_raw(Box::new(handle.thread().clone()));
+                // A child process leaves its parent's handle behind, a few bytes.
+                self.seats[helper].0.thread.store(thread, Release);
+                self.helpers.store(helper + 1, Relaxed);
             }
         });
-        let mut running = self.helpers.load(Relaxed);
-        if running >= wanted {
-            return running;
-        }
-        // Nobody else is here: `busy` is ours. Another thread of the parent may have held the lock
-        // when this process was forked; then the caller works alone.
-        let Ok(mut handles) = self.handles.try_lock() else { return 0 };
-        handles.truncate(running);
-        while running < wanted {
-            let me = running + 1;
-            let epoch = self.epoch.load(Relaxed);
-            let spawned = std::thread::Builder::new()
-                .name(format!("backpass-{me}"))
-                .spawn(move || self.help(me, epoch));
-            let Ok(handle) = spawned else { break };
-            handles.push(handle.thread().clone());
-            running += 1;
-        }
-        self.helpers.store(running, Relaxed);
-        running
     }
 
     /// A helper's life.
-    fn help(&self, me: usize, mut seen: usize) {
+    fn help(&self, helper: usize, mut seen: usize) {
+        let Apart(Call { epoch, job }) = &self.call;
+        let seat = &self.seats[helper].0;
+        let me = helper + 1;
+        let mut since = Instant::now();
         loop {
-            let mut since = None;
             let mut spins = 0u32;
-            while self.epoch.load(Acquire) == seen {
+            let mut looked = None;
+            let mut awake = true;
+            while epoch.load(Acquire) == seen {
                 std::hint::spin_loop();
                 spins += 1;
-                if spins.is_multiple_of(64) {
-                    let since = *since.get_or_insert_with(Instant::now);
-                    if since.elapsed() > SPIN {
-                        self.parked.fetch_add(1, SeqCst);
-                        while self.epoch.load(SeqCst) == seen {
-                            std::thread::park();
-                        }
-                        self.parked.fetch_sub(1, SeqCst);
+                if !spins.is_multiple_of(64) {
+                    continue;
+                }
+                let now = Instant::now();
+                if looked.replace(now).is_some_and(|then| now - then > LONG) {
+                    self.crowd.rise();
+                }
+                if now - since > SPIN {
+                    awake = false;
+                    seat.parked.store(true, SeqCst);
+                    while epoch.load(SeqCst) == seen {
+                        std::thread::park();
                     }
+                    seat.parked.store(false, SeqCst);
                 }
             }
-            seen = self.epoch.load(Acquire);
-            self.inside.fetch_add(1, SeqCst);
-            let job = self.job.load(SeqCst);
+            let before = seen;
+            seen = epoch.load(Acquire);
+            if awake && seen.wrapping_sub(before) > MISSED {
+                self.crowd.rise();
+            }
+            seat.inside.store(true, SeqCst);
+            let job = job.load(SeqCst);
             if !job.is_null() {
                 // SAFETY: the caller waits until nobody is inside before the job ends, and `inside`
                 // was raised before the job was read.
                 let job = unsafe { &*job };
-                if me < job.participants && catch_unwind(AssertUnwindSafe(|| job.work(me))).is_err()
-                {
-                    job.panicked.store(true, Relaxed);
+                if me < job.participants {
+                    if catch_unwind(AssertUnwindSafe(|| job.work(me))).is_err() {
+                        job.panicked.store(true, Relaxed);
+                    }
+                    // Who has no part in these jobs need not stay awake for them.
+                    since = Instant::now();
                 }
             }
-            self.inside.fetch_sub(1, Release);
+            seat.inside.store(false, Release);
         }
     }
 
     /// Whether parked helpers should be woken for a job of this length.
     fn worth_waking(&self, nanoseconds: usize) -> bool {
-        let now = Instant::now();
-        let Ok(mut last) = self.last.try_lock() else { return false };
-        let busy = last.replace(now).is_some_and(|then| now - then < BUSY_PHASE);
-        busy || nanoseconds >= WORTH_WAKING
+        let now = clock();
+        let last = self.last.swap(now, Relaxed);
+        nanoseconds >= WORTH_WAKING || now - last < BUSY_PHASE
     }
+
+    /// Waits until the helpers have left the job.
+    fn wait(&self, participants: usize, nanoseconds: usize) {
+        let mut since: Option<Instant> = None;
+        let mut spins = 0u32;
+        for Apart(seat) in &self.seats[..self.helpers.load(Relaxed)] {
+            while seat.inside.load(SeqCst) {
+                std::hint::spin_loop();
+                spins += 1;
+                if spins.is_multiple_of(512) {
+                    let waited = since.get_or_insert_with(Instant::now).elapsed();
+                    if waited > Duration::from_micros(50) {
+                        // It may have lost its processor in the middle of a chunk, even to us.
+                        std::thread::yield_now();
+                    }
+                }
+            }
+        }
+        let waited = since.map_or(Duration::ZERO, |since| since.elapsed());
+        if waited > LATE + Duration::from_nanos((nanoseconds / participants) as u64) {
+            self.crowd.rise();
+        }
+    }
+}
+
+/// Runs `start` with all signals blocked: the threads it starts inherit that, and the process's
+/// signals go to the threads that await them.
+#[cfg(unix)]
+fn without_signals(start: impl FnOnce()) {
+    let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: `sigfillset` fills the set, and the first call `before`, which the second puts back.
+    unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
+        start();
+        libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), null_mut());
+    }
+}
+
+#[cfg(not(unix))]
+fn without_signals(start: impl FnOnce()) {
+    start();
 }
 
 /// Calls `chunk` with every number below `chunks`, on several threads if that is worth it: if the
@@ -221,42 +397,40 @@ fn shared(
     nanoseconds: usize,
     chunk: &(dyn Fn(usize) + Sync),
 ) -> bool {
-    static NEXT: [Counter; MOST] = [const { Counter(AtomicUsize::new(0)) }; MOST];
+    static NEXT: [Apart<AtomicUsize>; MOST] = [const { Apart(AtomicUsize::new(0)) }; MOST];
     let pool = &POOL;
     // A second caller, or a helper that calls a kernel, works alone.
-    if pool.busy.compare_exchange(false, true, Acquire, Relaxed).is_err() {
+    if pool.busy.0.compare_exchange(false, true, Acquire, Relaxed).is_err() {
+        if participants >= processors() {
+            pool.crowd.meet();
+        }
         return false;
     }
-    let participants = participants.min(1 + pool.start(participants - 1));
-    let parked = pool.parked.load(SeqCst) > 0;
-    if participants < 2 || (parked && !pool.worth_waking(nanoseconds)) {
-        pool.busy.store(false, Release);
+    let participants = pool.crowd.spares(participants);
+    let helpers = if participants < 2 { 0 } else { pool.start(participants - 1) };
+    let participants = 1 + helpers;
+    let asleep = || pool.seats[..helpers].iter().any(|seat| seat.0.parked.load(SeqCst));
+    let wakes = asleep();
+    if helpers == 0 || (wakes && !pool.worth_waking(nanoseconds)) {
+        pool.busy.0.store(false, Release);
         return false;
     }
     let job = Job { chunk, chunks, participants, next: &NEXT, panicked: AtomicBool::new(false) };
     for (i, next) in NEXT[..participants].iter().enumerate() {
         next.0.store(i * chunks / participants, Relaxed);
     }
-    pool.job.store((&raw const job).cast_mut().cast(), SeqCst);
-    pool.epoch.fetch_add(1, SeqCst);
-    if parked || pool.parked.load(SeqCst) > 0 {
-        let handles = pool.handles.lock().unwrap_or_else(PoisonError::into_inner);
-        for handle in &handles[..participants - 1] {
-            handle.unpark();
+    pool.call.0.job.store((&raw const job).cast_mut().cast(), SeqCst);
+    pool.call.0.epoch.fetch_add(1, SeqCst);
+    for Apart(seat) in &pool.seats[..helpers] {
+        if seat.parked.load(SeqCst) {
+            // SAFETY: a handle is stored before its helper counts, and never freed.
+            unsafe { &*seat.thread.load(Acquire) }.unpark();
         }
     }
     let mine = catch_unwind(AssertUnwindSafe(|| job.work(0)));
-    pool.job.store(std::ptr::null_mut(), SeqCst);
-    let mut spins = 0u32;
-    while pool.inside.load(SeqCst) > 0 {
-        std::hint::spin_loop();
-        spins += 1;
-        if spins > 20_000 {
-            // A helper has lost its processor in the middle of a chunk.
-            std::thread::yield_now();
-        }
-    }
-    pool.busy.store(false, Release);
+    pool.call.0.job.store(null_mut(), SeqCst);
+    pool.wait(participants, nanoseconds);
+    pool.busy.0.store(false, Release);
     if let Err(panic) = mine {
         std::panic::resume_unwind(panic);
     }

@@ -13,6 +13,12 @@ from backpass.core import extend, testing, tree
 from backpass.core.devices import to_device
 from backpass.core.extension import __version__
 from backpass.core.recording import no_grad, stop_gradient
+from backpass.core.resources import (
+    empty_cache,
+    get_num_threads,
+    memory_stats,
+    set_num_threads,
+)
 from backpass.core.segments import checkpoint, custom_vjp
 from backpass.core.tensor import Tensor
 from backpass.core.transforms import (
@@ -33,14 +39,18 @@ __all__ = [
     "checkpoint",
     "custom_vjp",
     "elementwise_grad",
+    "empty_cache",
     "extend",
+    "get_num_threads",
     "grad",
     "hessian",
     "hvp",
     "jacobian",
     "jvp",
     "linearize",
+    "memory_stats",
     "no_grad",
+    "set_num_threads",
     "stop_gradient",
     "testing",
     "to_device",

@@ -31,6 +31,11 @@ PYTHON_SCALARS = (bool, int, float, complex)
 Kernel = Callable[..., Any]
 
 
+def no_pool() -> dict[str, int]:
+    """Return the statistics of a backend without a memory pool."""
+    return dict.fromkeys(("in_use", "cached", "allocations", "reused"), 0)
+
+
 @dataclass(frozen=True, eq=False)
 class Backend:
     """The whole contract of a backend.
@@ -53,6 +58,8 @@ class Backend:
         Where the arrays lie: `"cpu"`, `"cuda"`.
     from_host, to_host
         Copy a NumPy array to the device, and back.
+    memory_stats, empty_cache
+        What `backpass.core.memory_stats` and `backpass.core.empty_cache` say and do there.
     """
 
     name: str
@@ -63,6 +70,8 @@ class Backend:
     device: str = "cpu"
     from_host: Kernel = numpy.asarray
     to_host: Kernel = numpy.asarray
+    memory_stats: Callable[[], dict[str, int]] = no_pool
+    empty_cache: Callable[[], None] = lambda: None
 
     def function(self, name: str, module: str) -> Kernel:
         """Return the library's function of that name; `module` is `"numpy"`, `"scipy.special"`.
@@ -87,14 +96,22 @@ def _decline(*operands: Any) -> Any:
 
 
 def _numpy_backend() -> Backend:
-    compiled: Mapping[str, Kernel] = {}
-    if cpu is not None:
-        OWNING.add(cpu.Block)
-        compiled = cpu.KERNELS
+    compiled: Mapping[str, Kernel] = {} if cpu is None else cpu.KERNELS
     kernels = {**host.kernels(compiled), **contractions(compiled), **compiled}
     operators.unbroadcast = compiled.get("unbroadcast", _decline)
     operators.add_arrays = compiled.get("add", _decline)
-    return Backend("NumPy", (numpy.ndarray, numpy.generic), numpy, kernels=kernels)
+    types = (numpy.ndarray, numpy.generic)
+    if cpu is None:
+        return Backend("NumPy", types, numpy, kernels=kernels)
+    OWNING.add(cpu.Block)
+    return Backend(
+        "NumPy",
+        types,
+        numpy,
+        kernels=kernels,
+        memory_stats=cpu.memory_stats,
+        empty_cache=cpu.empty_cache,
+    )
 
 
 NUMPY = _numpy_backend()

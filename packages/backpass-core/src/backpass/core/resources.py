@@ -1,0 +1,118 @@
+"""What the compiled kernels use: memory, and threads.
+
+The kernels' results lie in memory from a pool, because asking the system for it on every step costs
+more than small kernels do.  Results never depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+from backpass.core.backends import EXTENSION, backend_on, backends
+
+
+def memory_stats(device: str = "cpu") -> dict[str, int]:
+    """Return the state of a device's memory pool.
+
+    Arrays that NumPy itself has made are not counted.
+
+    Parameters
+    ----------
+    device
+        `"cpu"`, or another backend's device.
+
+    Returns
+    -------
+    dict
+        `"in_use"`, the bytes that arrays hold; `"cached"`, the bytes that wait to be used again;
+        `"allocations"`, how often memory was asked for so far, and `"reused"`, how often it had
+        been used before.  All are 0 where there is no pool: without backpass-cpu.
+
+    Raises
+    ------
+    RuntimeError
+        If no backend for the device is installed.
+
+    Examples
+    --------
+    >>> import backpass.numpy as np
+    >>> before = memory_stats()
+    >>> x = np.exp(np.zeros(1000))
+    >>> memory_stats()["in_use"] - before["in_use"] >= 8 * 1000
+    True
+    """
+    return backend_on(device).memory_stats()
+
+
+def empty_cache() -> None:
+    """Give the memory that waits to be used again back to the system, on each device.
+
+    The next step has to ask for it anew, which is slow: call it where memory is short, as after an
+    evaluation in large batches.  The environment variable `BACKPASS_POOL_LIMIT` bounds how many
+    bytes may wait on the CPU (without it, a quarter of the memory); with 0 none do.
+
+    Examples
+    --------
+    >>> before = memory_stats()["cached"]
+    >>> empty_cache()
+    >>> memory_stats()["cached"] <= before
+    True
+    """
+    for backend in backends():
+        backend.empty_cache()
+
+
+def get_num_threads() -> int:
+    """Return how many threads a kernel may use on the CPU.
+
+    At first it is the environment variable `BACKPASS_NUM_THREADS`, or the number of processors that
+    the process may use, at most 64.  Without backpass-cpu it is 1: NumPy has settings of its own.
+
+    Examples
+    --------
+    >>> get_num_threads() >= 1
+    True
+    """
+    return 1 if EXTENSION is None else int(EXTENSION.get_num_threads())
+
+
+def set_num_threads(n: int) -> None:
+    """Let each kernel use up to `n` threads on the CPU, from now on and in all Python threads.
+
+    Results do not depend on it, to the last bit.  Several processes, or Python threads, that
+    compute at once share the processors best with `n` of 1.
+
+    Parameters
+    ----------
+    n
+        From 1 to 64; the thread that calls a kernel is one of them.
+
+    Raises
+    ------
+    ValueError
+        If `n` is out of range.
+    TypeError
+        If `n` is no whole number.
+
+    Warns
+    -----
+    RuntimeWarning
+        Without backpass-cpu: nothing is set.
+
+    Examples
+    --------
+    >>> before = get_num_threads()
+    >>> set_num_threads(1)
+    >>> get_num_threads()
+    1
+    >>> set_num_threads(before)
+    """
+    if EXTENSION is not None:
+        EXTENSION.set_num_threads(n)
+        return
+    warnings.warn(
+        f"set_num_threads({n!r}) does nothing: backpass-cpu is not loaded, and NumPy's threads are "
+        "set by its own means (OPENBLAS_NUM_THREADS)",
+        RuntimeWarning,
+        stacklevel=2,
+    )
