@@ -5,12 +5,12 @@
 //! another language; each states what it needs of them. Results do not depend on the number of
 //! threads.
 
+pub mod descent;
 pub mod elementwise;
 pub mod isa;
 pub mod layout;
 pub mod math;
 pub mod matmul;
-pub mod momentum;
 pub mod pool;
 pub mod real;
 pub mod reduce;
