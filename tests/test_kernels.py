@@ -27,7 +27,7 @@ from .gradients.places import Place, cupy_place, primitives, require_gpu, withou
 try:
     importlib.import_module("backpass.nn.optimizers")
 except ImportError:
-    OTHERS = frozenset({"momentum_update"})  # what backpass.nn would have declared
+    OTHERS = frozenset({"momentum_update", "sgd_update"})  # what backpass.nn would have declared
 else:
     OTHERS = frozenset()
 #: What the walks use, tested apart: `core.cotangents` has the same in Python.
@@ -37,7 +37,7 @@ GPU = cupy_place()
 BACKENDS: list[Backend] = [NUMPY, *([GPU.backend] if isinstance(GPU, Place) else [])]
 PRIMITIVES = {p.name: p for p in primitives()}
 #: Updates in place: tested apart.
-UPDATES = frozenset({"momentum_update"})
+UPDATES = frozenset({"momentum_update", "sgd_update"})
 PRODUCTS = frozenset({"matmul", "dot"})
 #: Kernels that move elements: a test each.
 SHAPING = frozenset({"broadcast_to", "reshape", "transpose"})
@@ -925,9 +925,16 @@ def test_unbroadcast_declines_what_is_not_a_cotangent_of_that_shape():
 # ----- updates in place ---------------------------------------------------------------------------
 
 
-def _update(backend: Backend, dtype: str, shapes: list[tuple[int, ...]]) -> list[Any]:
+#: The updates, how they are called, and how many arrays each weight takes.
+STEPS = [
+    ("momentum_update", {"learning_rate": 0.25, "momentum": 0.75}, 3),
+    ("sgd_update", {"learning_rate": 0.25}, 2),
+]
+
+
+def _update(backend: Backend, dtype: str, shapes: list[tuple[int, ...]], roles: int) -> list[Any]:
     made = []
-    for seed in range(3):
+    for seed in range(roles):
         for i, shape in enumerate(shapes):
             x = ordinary(dtype, int(numpy.prod(shape)), 10 * seed + i).reshape(shape)
             made.append(backend.from_host(x))
@@ -936,18 +943,18 @@ def _update(backend: Backend, dtype: str, shapes: list[tuple[int, ...]]) -> list
 
 @pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_momentum_update(backend, dtype):
-    if "momentum_update" not in backend.kernels:
+@pytest.mark.parametrize(("name", "options", "roles"), STEPS)
+def test_update(backend, dtype, name, options, roles):
+    if name not in backend.kernels:
         pytest.skip(f"{backend.name} has no such kernel")
-    call = backend.kernels["momentum_update"]
+    call = backend.kernels[name]
     reference = (
-        PRIMITIVES["momentum_update"].reference(backend)
-        if "momentum_update" in PRIMITIVES
+        PRIMITIVES[name].reference(backend)
+        if name in PRIMITIVES
         else functools.partial(pytest.skip, "backpass.nn, which defines it, is not installed")
     )
-    options = {"learning_rate": 0.25, "momentum": 0.75}
     for shapes in ([(5,)], [(3, 4), (4,), (1, 1)], [(70_001,), (0,), (2, 2, 2)]):
-        found, right = _update(backend, dtype, shapes), _update(backend, dtype, shapes)
+        found, right = (_update(backend, dtype, shapes, roles) for _ in range(2))
         assert call(*found, **options) is None
         reference(*right, **options)
         limit = 4 * numpy.finfo(dtype).eps
@@ -958,22 +965,24 @@ def test_momentum_update(backend, dtype):
 
 
 @pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
-def test_momentum_update_refuses_before_it_touches_anything(backend):
-    if "momentum_update" not in backend.kernels:
+@pytest.mark.parametrize(("name", "options", "roles"), STEPS)
+def test_update_refuses_before_it_touches_anything(backend, name, options, roles):
+    if name not in backend.kernels:
         pytest.skip(f"{backend.name} has no such kernel")
-    call = backend.kernels["momentum_update"]
-    options = {"learning_rate": 0.25, "momentum": 0.75}
-    good = _update(backend, "float64", [(4,), (4,)])
+    call = backend.kernels[name]
+    good = _update(backend, "float64", [(4,), (4,)], roles)
     other = backend.from_host(ordinary("float32", 4))
     short = backend.from_host(ordinary("float64", 3))
     strided = backend.from_host(ordinary("float64", 8))[::2]
-    for place, bad in itertools.product(range(1, 6), (other, short, strided)):
+    for place, bad in itertools.product(range(1, 2 * roles), (other, short, strided)):
         operands = [*good[:place], bad, *good[place + 1 :]]
         before = [backend.to_host(x).copy() for x in operands]
         assert call(*operands, **options) is NotImplemented
         for x, old in zip(operands, before, strict=True):
             numpy.testing.assert_array_equal(backend.to_host(x), old)
-    assert call(good[0], good[0], good[4], **options) is NotImplemented  # one array, two parts
+    assert (
+        call(good[0], *[good[0]] * (roles - 2), good[0], **options) is NotImplemented
+    )  # one array, two parts
     if backend.device == "cpu":
         good[1].flags.writeable = False
         assert call(*good, **options) is NotImplemented

@@ -108,6 +108,7 @@ functions! {
     matmul_vjp0: |a, n, k| products::call(Product::Vjp0, isa(), a, n, k);
     matmul_vjp1: |a, n, k| products::call(Product::Vjp1, isa(), a, n, k);
     momentum_update: |a, n, k| optimizers::momentum_update(isa(), a, n, k);
+    sgd_update: |a, n, k| optimizers::sgd_update(isa(), a, n, k);
 }
 
 /// Along one axis, views, and the optimizers.
@@ -144,6 +145,7 @@ static OTHERS: &[(&str, ffi::PyCFunctionFastWithKeywords)] = &[
     ("sorted_order", sorted_order),
     ("unbroadcast", unbroadcasted),
     ("momentum_update", momentum_update),
+    ("sgd_update", sgd_update),
 ];
 
 /// Matrix products. In plain Rust they are slower than `numpy.matmul`.

@@ -7,6 +7,7 @@
 
 mod along;
 mod columns;
+pub mod descent;
 pub mod elementwise;
 pub mod extremes;
 pub mod gather;
@@ -14,7 +15,6 @@ pub mod isa;
 pub mod layout;
 pub mod math;
 pub mod matmul;
-pub mod momentum;
 pub mod pool;
 pub mod real;
 pub mod reduce;
