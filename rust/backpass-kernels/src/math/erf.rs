@@ -1,4 +1,4 @@
-//! The error function.
+//! The error function and its complement.
 
 use super::exp::exp;
 use crate::real::Real;
@@ -16,4 +16,21 @@ pub fn erf<T: Real, S: Simd<T>>(s: S, x: S::V) -> S::V {
     let u = s.sub(s.min(s.splat(T::ERF_MAX), a), s.splat(T::TWO));
     let far = s.sub(s.splat(T::ONE), exp(s, s.neg(s.poly(u, T::LN_ERFC))));
     s.copysign(s.select(s.lt(a, s.splat(T::ERF_SMALL)), near, far), x)
+}
+
+/// 1 - erf(x), without cancellation: exp(-x**2) / (1 + 2 x) times a polynomial.
+#[inline(always)]
+pub fn erfc<T: Real, S: Simd<T>>(s: S, x: S::V) -> S::V {
+    if !S::FUSED {
+        return s.map(x, T::std_erfc);
+    }
+    let (one, two, middle) = (s.splat(T::ONE), s.splat(T::TWO), s.splat(T::ERFC_MID));
+    let a = s.min(s.splat(T::ERFC_MAX), s.abs(x));
+    let square = s.mul(a, a);
+    let lost = s.fma(a, a, s.neg(square));
+    let e = exp(s, s.neg(square));
+    let e = s.fnma(e, lost, e);
+    let q = s.div(s.sub(a, middle), s.add(a, middle));
+    let value = s.mul(e, s.div(s.poly(q, T::ERFCX), s.fma(a, two, one)));
+    s.select(s.lt(x, s.splat(T::ZERO)), s.sub(two, value), value)
 }
