@@ -19,6 +19,8 @@ use crate::operand::{
 pub enum Role {
     /// A function: its results are fresh arrays.
     Function,
+    /// A function that takes arrays only: with Python's numbers `SciPy` computes in float64.
+    Strict,
     /// A rule: of nothing but repeated elements it gives a repeated element.
     Rule,
     /// A rule that multiplies the cotangent by its other operand: by a cotangent of ones it gives
@@ -75,6 +77,9 @@ unsafe fn run<const N: usize>(
     isa: Isa,
     operands: &[Argument; N],
 ) -> Outcome {
+    if role == Role::Strict && operands.iter().any(|x| x.kind == Kind::Weak) {
+        return Err(Refused);
+    }
     // SAFETY: the caller's.
     unsafe {
         match common_kind(operands)? {
@@ -84,7 +89,13 @@ unsafe fn run<const N: usize>(
     }
 }
 
-/// `power`: a constant small exponent has a way of its own.
+/// Whether an array is computed sooner than another library's function begins.
+fn few(x: &Argument) -> bool {
+    x.shape().iter().product::<usize>() <= 32
+}
+
+/// `power`: a constant small exponent has a way of its own. `NumPy`'s function of two arrays is the
+/// faster one on AVX-512.
 ///
 /// # Safety
 ///
@@ -105,6 +116,7 @@ pub unsafe fn power(
                 Some(constant) if common_kind(&operands)? == x.kind => {
                     run(constant, Role::Function, isa, &[x])
                 }
+                _ if isa == Isa::Avx512 && !few(&x) => Err(Refused),
                 _ => run(kernel, Role::Function, isa, &operands),
             }
         })
@@ -238,7 +250,7 @@ unsafe fn strided<T: Element, const N: usize>(
     }
     // SAFETY: all are written.
     let mut views = views.map(|view| unsafe { view.assume_init() });
-    if role != Role::Function && size > 1 {
+    if matches!(role, Role::Rule | Role::Factor) && size > 1 {
         let repeated = |view: &Operand<T>| view.strides[..nd].iter().all(|&stride| stride == 0);
         if views.iter().all(repeated) {
             // SAFETY: the operands have an element; the lock is held.

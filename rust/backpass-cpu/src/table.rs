@@ -46,6 +46,9 @@ const fn role(name: &str) -> Role {
     if same(name, b"multiply.vjp0") || same(name, b"multiply.vjp1") || same(name, b"exp.vjp") {
         return Role::Factor;
     }
+    if same(name, b"xlogy") {
+        return Role::Strict;
+    }
     let mut i = 0;
     while i < name.len() {
         if name[i] == b'.' {
@@ -185,6 +188,9 @@ fn fill<const N: usize>(
 ) -> PyResult<()> {
     assert_eq!(kernels.len(), entries.len());
     for (kernel, &entry) in kernels.iter().zip(entries) {
+        if isa() == Isa::Avx512 && kernel.name == "cbrt" {
+            continue; // NumPy's is faster there
+        }
         table.set_item(kernel.name, function(py, kernel.name, entry)?)?;
     }
     Ok(())

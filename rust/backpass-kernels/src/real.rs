@@ -262,8 +262,12 @@ macro_rules! real {
                 std_sinh sinh, std_cosh cosh, std_tanh tanh, std_atan atan, std_asin asin,
                 std_acos acos, std_cbrt cbrt);
             real!(@std2 std_atan2 atan2, std_hypot hypot, std_pow powf);
-            real!(@libm std_erf $erf, std_erfc $erfc, std_asinh $asinh, std_acosh $acosh,
-                std_atanh $atanh);
+            #[inline]
+            fn std_acosh(self) -> Self {
+                // `libm` gives numbers for some below 1.
+                if self < 1.0 { $t::NAN } else { libm::$acosh(self) }
+            }
+            real!(@libm std_erf $erf, std_erfc $erfc, std_asinh $asinh, std_atanh $atanh);
         }
     };
     (@math $($module:ident::$f:ident)*) => {$(

@@ -1,7 +1,9 @@
 //! Every family of kernels against plain loops in float64, over random shapes and strides, on every
 //! instruction set of the processor; and one thread against several, bit for bit.
 
-use backpass_kernels::elementwise::{BINARY, Elementwise, Pick, TERNARY, UNARY, apply};
+use backpass_kernels::elementwise::{
+    BINARY, BINARY_RULES, Elementwise, Pick, TERNARY_RULES, UNARY, apply,
+};
 use backpass_kernels::isa::Isa;
 use backpass_kernels::layout::{MAX_DIMS, Operand};
 use backpass_kernels::matmul::{Matrix, matmul};

@@ -1,6 +1,6 @@
 //! The error function and its complement.
 
-use super::exp::exp;
+use super::exp::{exp, exp_sum};
 use crate::real::Real;
 use crate::simd::Simd;
 
@@ -28,9 +28,10 @@ pub fn erfc<T: Real, S: Simd<T>>(s: S, x: S::V) -> S::V {
     let a = s.min(s.splat(T::ERFC_MAX), s.abs(x));
     let square = s.mul(a, a);
     let lost = s.fma(a, a, s.neg(square));
-    let e = exp(s, s.neg(square));
-    let e = s.fnma(e, lost, e);
+    let e = exp_sum(s, s.neg(square), s.neg(lost));
     let q = s.div(s.sub(a, middle), s.add(a, middle));
     let value = s.mul(e, s.div(s.poly(q, T::ERFCX), s.fma(a, two, one)));
-    s.select(s.lt(x, s.splat(T::ZERO)), s.sub(two, value), value)
+    let far = s.select(s.lt(x, s.splat(T::ZERO)), s.sub(two, value), value);
+    let near = s.fma(x, s.poly(square, T::ERF), x);
+    s.select(s.lt(a, s.splat(T::of(0.4))), s.sub(one, near), far)
 }

@@ -5,7 +5,7 @@ use crate::simd::Simd;
 
 /// x brought to n ln 2 + r with integral n and |r| <= ln(2) / 2: (n, r).
 #[inline(always)]
-fn reduce<T: Real, S: Simd<T>>(s: S, x: S::V) -> (S::V, S::V) {
+pub(super) fn reduce<T: Real, S: Simd<T>>(s: S, x: S::V) -> (S::V, S::V) {
     let n = s.round(s.mul(x, s.splat(T::LOG2_E[0])));
     let r = s.fnma(n, s.splat(T::LN_2[0]), x);
     (n, s.fnma(n, s.splat(T::LN_2[1]), r))
@@ -19,7 +19,7 @@ fn clamp<T: Real, S: Simd<T>>(s: S, low: T, x: S::V, high: T) -> S::V {
 
 /// e to the x as 2**n (1 + y): (n, y).
 #[inline(always)]
-pub(super) fn exp_parts<T: Real, S: Simd<T>>(s: S, x: S::V) -> (S::V, S::V) {
+fn exp_parts<T: Real, S: Simd<T>>(s: S, x: S::V) -> (S::V, S::V) {
     let (n, r) = reduce(s, clamp(s, T::EXP_MIN, x, T::EXP_MAX));
     (n, s.fma(s.mul(r, r), s.poly(r, T::EXP), r))
 }

@@ -1,6 +1,6 @@
 //! Hyperbolic functions and their inverses.
 
-use super::exp::{exp, exp_parts, expm1};
+use super::exp::{exp, reduce};
 use super::log::{ln_sum, lost_of_one_plus};
 use crate::real::Real;
 use crate::simd::Simd;
@@ -16,7 +16,8 @@ fn odd<T: Real, S: Simd<T>>(s: S, x: S::V, coefficients: &[T]) -> S::V {
 #[inline(always)]
 fn half_exp<T: Real, S: Simd<T>>(s: S, x: S::V) -> S::V {
     let one = s.splat(T::ONE);
-    let (n, y) = exp_parts(s, s.min(s.splat(T::EXP_MAX + T::ONE), s.abs(x)));
+    let (n, r) = reduce(s, s.min(s.splat(T::EXP_MAX + T::ONE), s.abs(x)));
+    let y = s.fma(s.mul(r, r), s.poly(r, T::EXP), r);
     s.scale(s.add(one, y), s.sub(n, one))
 }
 
@@ -48,13 +49,17 @@ pub fn tanh<T: Real, S: Simd<T>>(s: S, x: S::V) -> S::V {
     if !S::FUSED {
         return s.map(x, T::std_tanh);
     }
-    let two = s.splat(T::TWO);
-    let a = s.min(s.splat(T::TANH_MAX), s.abs(x));
+    let (one, two) = (s.splat(T::ONE), s.splat(T::TWO));
     if T::TANH.is_empty() {
-        let y = expm1(s, s.add(a, a));
+        // expm1(2 x), which can neither overflow nor need the sign of a zero here.
+        let x2 = s.max(s.splat(-T::TANH_MAX), s.min(s.splat(T::TANH_MAX), x));
+        let (n, r) = reduce(s, s.add(x2, x2));
+        let y = s.fma(s.mul(r, r), s.poly(r, T::EXPM1), r);
+        let power = s.scale(one, n);
+        let y = s.fma(power, y, s.sub(power, one));
         return s.copysign(s.div(y, s.add(y, two)), x);
     }
-    let one = s.splat(T::ONE);
+    let a = s.min(s.splat(T::TANH_MAX), s.abs(x));
     let near = odd(s, a, T::TANH);
     let far = s.sub(one, s.div(two, s.add(exp(s, s.add(a, a)), one)));
     s.copysign(s.select(s.lt(a, s.splat(T::of(0.6))), near, far), x)
@@ -92,10 +97,14 @@ pub fn arccosh<T: Real, S: Simd<T>>(s: S, x: S::V) -> S::V {
     let root_lost = s.fnma(root, root, square);
     let root_lost = s.div(root_lost, s.add(s.add(root, root), s.splat(T::TINY)));
     let w = s.add(root, t);
-    let w_lost = s.add(s.sub(t, s.sub(w, root)), root_lost);
     let sum = s.add(one, w);
-    let lost = s.add(lost_of_one_plus(s, w, sum), w_lost);
-    ln_sum(s, s.select(big, x, sum), s.select(big, zero, lost), s.select(big, one, zero))
+    let mut lost = lost_of_one_plus(s, w, sum);
+    if T::COMPENSATED {
+        lost = s.add(lost, s.add(s.sub(t, s.sub(w, root)), root_lost));
+    }
+    let value =
+        ln_sum(s, s.select(big, x, sum), s.select(big, zero, lost), s.select(big, one, zero));
+    s.select(s.lt(x, one), s.splat(T::NAN), value)
 }
 
 /// The inverse hyperbolic tangent: half of ln(1 + 2 x / (1 - x)).
@@ -108,11 +117,13 @@ pub fn arctanh<T: Real, S: Simd<T>>(s: S, x: S::V) -> S::V {
     let a = s.abs(x);
     let twice = s.add(a, a);
     let d = s.sub(one, a);
-    let d_lost = s.sub(s.sub(one, d), a);
     let y = s.div(twice, d);
-    let y_lost = s.div(s.fnma(y, d_lost, s.fnma(y, d, twice)), d);
     let sum = s.add(one, y);
-    let lost = s.add(lost_of_one_plus(s, y, sum), y_lost);
+    let mut lost = lost_of_one_plus(s, y, sum);
+    if T::COMPENSATED {
+        let d_lost = s.sub(s.sub(one, d), a);
+        lost = s.add(lost, s.div(s.fnma(y, d_lost, s.fnma(y, d, twice)), d));
+    }
     let value = ln_sum(s, sum, lost, s.splat(T::ZERO));
     s.copysign(s.mul(s.splat(T::HALF), value), x)
 }

@@ -11,6 +11,11 @@ fn atan_parts<T: Real, S: Simd<T>>(
     (num, num_lost): (S::V, S::V),
     (den, den_lost): (S::V, S::V),
 ) -> (S::V, S::V) {
+    if !T::COMPENSATED {
+        let t = s.div(num, den);
+        let z = s.mul(t, t);
+        return (t, s.mul(s.mul(t, z), s.poly(z, T::ATAN)));
+    }
     let inverse = s.div(s.splat(T::ONE), den);
     let t = s.mul(num, inverse);
     let lost = s.fnma(t, den_lost, s.add(s.fnma(t, den, num), num_lost));
@@ -38,6 +43,9 @@ pub fn arctan<T: Real, S: Simd<T>>(s: S, x: S::V) -> S::V {
     let half = s.splat(T::HALF);
     let angle = chosen(zero, s.mul(right, half), right);
     let low = s.add(low, chosen(zero, s.mul(right_low, half), right_low));
+    if !T::COMPENSATED {
+        return s.copysign(s.add(angle, s.add(t, low)), x);
+    }
     // The sum of angle and t is exact enough only if what it loses is added.
     let sum = s.add(angle, t);
     let lost = s.select(middle, s.sub(t, s.sub(sum, angle)), zero);
@@ -83,9 +91,14 @@ pub fn arctan2<T: Real, S: Simd<T>>(s: S, y: S::V, x: S::V) -> S::V {
     let angle = s.mul(eighths, eighth);
     let lost = s.fma(eighths, eighth, s.neg(angle));
     let low = s.add(low, s.fma(eighths, s.splat(T::FRAC_PI_2[1] * T::HALF), lost));
-    let sum = s.add(angle, t);
-    let lost = s.select(s.eq(eighths, zero), zero, s.sub(t, s.sub(sum, angle)));
-    let value = s.copysign(s.add(sum, s.add(low, lost)), y);
+    let value = if T::COMPENSATED {
+        let sum = s.add(angle, t);
+        let lost = s.select(s.eq(eighths, zero), zero, s.sub(t, s.sub(sum, angle)));
+        s.add(sum, s.add(low, lost))
+    } else {
+        s.add(angle, s.add(t, low))
+    };
+    let value = s.copysign(value, y);
     s.select(s.or(s.is_nan(x), s.is_nan(y)), s.splat(T::NAN), value)
 }
 

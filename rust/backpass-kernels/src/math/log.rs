@@ -132,5 +132,6 @@ pub fn logaddexp<T: Real, S: Simd<T>>(s: S, x: S::V, y: S::V) -> S::V {
 pub fn logaddexp2<T: Real, S: Simd<T>>(s: S, x: S::V, y: S::V) -> S::V {
     let (larger, distance) = apart(s, x, y);
     let rest = ln_one_plus(s, T::exp2(s, distance));
-    s.fma(rest, s.splat(T::LOG2_E[0]), larger)
+    // Rounded before it is added: ln 2 is 1 then.
+    s.add(larger, s.mul(rest, s.splat(T::LOG2_E[0])))
 }

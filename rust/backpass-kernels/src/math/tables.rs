@@ -8,6 +8,9 @@
 
 /// The constants of one element type.
 pub trait Tables: Sized + 'static {
+    /// Whether what intermediate results lose in rounding is made good, so that the result is within
+    /// 2 ULP; else it is within 4.
+    const COMPENSATED: bool;
     /// Above it, exp overflows.
     const EXP_MAX: Self;
     /// Below it, exp is 0.
@@ -91,6 +94,7 @@ pub trait Tables: Sized + 'static {
 }
 
 impl Tables for f32 {
+    const COMPENSATED: bool = false;
     const EXP_MAX: f32 = 89.0;
     const EXP_MIN: f32 = -104.5;
     const EXP2_MAX: f32 = 129.0;
@@ -176,6 +180,7 @@ impl Tables for f32 {
 }
 
 impl Tables for f64 {
+    const COMPENSATED: bool = true;
     const EXP_MAX: f64 = 710.0;
     const EXP_MIN: f64 = -746.0;
     const EXP2_MAX: f64 = 1025.0;

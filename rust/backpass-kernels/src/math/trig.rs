@@ -64,13 +64,20 @@ pub fn cos<T: Real, S: Simd<T>>(s: S, x: S::V) -> S::V {
     far(s, x, s.select(minus, s.neg(value), value), T::std_cos)
 }
 
-/// The tangent: sin / cos or -cos / sin, each with what it has lost in rounding.
+/// The tangent: sin / cos or -cos / sin.
 #[inline(always)]
 pub fn tan<T: Real, S: Simd<T>>(s: S, x: S::V) -> S::V {
     if !S::FUSED {
         return s.map(x, T::std_tan);
     }
     let (zero, one) = (s.splat(T::ZERO), s.splat(T::ONE));
+    if !T::COMPENSATED {
+        let (sin, cos, q) = parts(s, x);
+        let odd = s.eq(s.abs(q), one);
+        let value = s.div(s.select(odd, s.neg(cos), sin), s.select(odd, sin, cos));
+        return far(s, x, s.select(s.eq(x, zero), x, value), T::std_tan);
+    }
+    // Sine and cosine, each with what it has lost in rounding.
     let (r, q) = reduce(s, x);
     let z = s.mul(r, r);
     let low = s.mul(s.mul(r, z), s.poly(z, T::SIN));
