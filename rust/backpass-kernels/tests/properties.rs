@@ -2,7 +2,9 @@
 //! instruction set of the processor; and one thread against several, bit for bit.
 
 use backpass_kernels::descent::{Leaf, momentum_update, sgd_update};
-use backpass_kernels::elementwise::{BINARY, Elementwise, Pick, TERNARY, UNARY, apply};
+use backpass_kernels::elementwise::{
+    BINARY, BINARY_RULES, Elementwise, Pick, TERNARY_RULES, UNARY, apply,
+};
 use backpass_kernels::extremes::extreme_vjp;
 use backpass_kernels::isa::Isa;
 use backpass_kernels::layout::{MAX_DIMS, Operand};
