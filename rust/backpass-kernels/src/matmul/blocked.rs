@@ -93,7 +93,7 @@ impl<T: Real> Product<T> {
                 self.tiles(&Stage { first: 0, count: blocks, packed });
             };
         }
-        let most = (STAGE / (self.n * super::BLOCK)).clamp(1, blocks);
+        let most = (STAGE / (self.n * Self::longest() * size_of::<T>())).clamp(1, blocks);
         let packed = Scratch::<T>::new(self.n * self.k.min(most * Self::longest()));
         let mut first = 0;
         while first < blocks {

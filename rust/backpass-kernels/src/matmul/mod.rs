@@ -29,9 +29,6 @@ use crate::pool::Scratch;
 use crate::real::Real;
 use tile::{FEW, Limits, Tile, run_tile};
 
-/// The longest block of k, in bytes.
-const BLOCK: usize = 2048;
-
 /// A matrix: where its first element lies, and its strides in elements.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<T> {
@@ -173,10 +170,11 @@ impl<T: Real> Product<T> {
         *self
     }
 
-    /// The longest block of k.
+    /// The longest block of k: a tile's operands stay in the nearest cache, and the output need not
+    /// be added to often.
     #[inline(always)]
     fn longest() -> usize {
-        BLOCK / size_of::<T>()
+        if size_of::<T>() == 4 { 512 } else { 128 }
     }
 
     /// A part of the output.
