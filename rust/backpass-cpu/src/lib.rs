@@ -6,6 +6,7 @@
 
 mod api;
 mod block;
+mod choose;
 mod elementwise;
 mod operand;
 mod optimizers;

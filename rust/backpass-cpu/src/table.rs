@@ -16,7 +16,7 @@ use pyo3::types::PyDict;
 use crate::elementwise::Role;
 use crate::products::Product;
 use crate::reductions::Along;
-use crate::{elementwise, optimizers, products, reductions};
+use crate::{choose, elementwise, optimizers, products, reductions};
 
 static ISA: AtomicU8 = AtomicU8::new(0);
 
@@ -111,6 +111,7 @@ macro_rules! functions {
 }
 
 functions! {
+    choose: |a, n, k| choose::call(isa(), a, n, k);
     power: |a, n, k| elementwise::power(named(BINARY, "power"), isa(), a, n, k);
     power_vjp0: |a, n, k| {
         elementwise::power_vjp0(named(TERNARY_RULES, "power.vjp0"), isa(), a, n, k)
@@ -132,8 +133,9 @@ functions! {
     momentum_update: |a, n, k| optimizers::momentum_update(isa(), a, n, k);
 }
 
-/// Powers in place of the tables' entries, what goes along one axis, and the optimizers.
+/// `where`, powers in place of the tables' entries, what goes along one axis, and the optimizers.
 static OTHERS: &[(&str, ffi::PyCFunctionFastWithKeywords)] = &[
+    ("where", choose),
     ("power", power),
     ("power.vjp0", power_vjp0),
     ("sum", sum),

@@ -5,6 +5,7 @@
 //! another language; each states what it needs of them. Results do not depend on the number of
 //! threads.
 
+pub mod choose;
 pub mod elementwise;
 pub mod isa;
 pub mod layout;
