@@ -103,7 +103,7 @@ class Kernel:
             return "contraction"
         if "axis" in self.keywords and self.base not in PERMUTING | {"sorted_order"}:
             return "reduction"
-        if self.base in SHAPING:
+        if self.base in SHAPING or self.base == "where":
             return self.base
         if self.base in INDEXING:
             return "indexing"
@@ -486,6 +486,32 @@ def test_operands_of_two_dtypes(kernel):
     for x, y in ((single, double), (double, single), (single, double[0]), (double[0], single)):
         _binary(kernel, x, y, "float64")
     _binary(kernel, single, put(numpy.arange(1, 7)), "float64")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kernel", names("where"))
+def test_where(kernel, dtype):
+    for size in (1, 7, 96, 70_001):
+        x, y = numpy.resize(mixed(dtype), size), numpy.resize(mixed(dtype, 1), size)
+        chosen = ordinary(dtype, size, 4) > 0.5
+        shapes = [(size,), (12, 8)] if size == 96 else [(size,)]
+        for shape in shapes:
+            c, x, y = (kernel.backend.from_host(a.reshape(shape)) for a in (chosen, x, y))
+            spread = kernel.backend.library.broadcast_to(x.reshape(-1)[:1], shape)
+            for one, other in (
+                (x, y),
+                (x, 0.0),
+                (1, y),
+                (spread, y),
+                (x, spread),
+                (x[..., ::-1], y),
+            ):
+                main = one is x and other is y
+                assert check(kernel, [c, one, other], main=main) or not main
+    c = kernel.backend.from_host(numpy.array([[True], [False]]))
+    x = kernel.backend.from_host(mixed(dtype)[:2])
+    for operands in ([c, x, 0.0], [True, x, 0.0], [x, x, x], [c, x, x[:, :1]], [c, 1.0, 2.0]):
+        check(kernel, operands)
 
 
 # ----- reductions ---------------------------------------------------------------------------------

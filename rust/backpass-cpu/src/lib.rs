@@ -6,6 +6,7 @@
 
 mod api;
 mod block;
+mod choose;
 mod elementwise;
 mod engine;
 mod indexing;

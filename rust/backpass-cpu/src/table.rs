@@ -19,7 +19,8 @@ use crate::products::Product;
 use crate::reductions::Along;
 use crate::views::View;
 use crate::{
-    elementwise, indexing, optimizers, places, products, reductions, sorting, unbroadcast, views,
+    choose, elementwise, indexing, optimizers, places, products, reductions, sorting, unbroadcast,
+    views,
 };
 
 static ISA: AtomicU8 = AtomicU8::new(0);
@@ -115,6 +116,7 @@ macro_rules! functions {
 }
 
 functions! {
+    choose: |a, n, k| choose::call(isa(), a, n, k);
     power: |a, n, k| elementwise::power(named(BINARY, "power"), isa(), a, n, k);
     power_vjp0: |a, n, k| {
         elementwise::power_vjp0(named(TERNARY_RULES, "power.vjp0"), isa(), a, n, k)
@@ -157,8 +159,9 @@ functions! {
     sgd_update: |a, n, k| optimizers::sgd_update(isa(), a, n, k);
 }
 
-/// Views, what goes along one axis, powers in place of the tables' entries, and the optimizers.
+/// Views, `where`, what goes along one axis, powers in place of the tables' entries, and the optimizers.
 static OTHERS: &[(&str, ffi::PyCFunctionFastWithKeywords)] = &[
+    ("where", choose),
     ("power", power),
     ("power.vjp0", power_vjp0),
     ("sum", sum),

@@ -10,6 +10,7 @@ from backpass.cpu import KERNELS
 from .formulas import ELEMENTWISE
 
 OTHERS = {
+    "where",
     *("sum", "mean", "max", "max.vjp", "min", "min.vjp"),
     *("logsumexp", "logsumexp.vjp", "softmax", "softmax.vjp", "log_softmax", "log_softmax.vjp"),
     "momentum_update",

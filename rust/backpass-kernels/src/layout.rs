@@ -1,12 +1,20 @@
 //! Walking strided operands without materialising broadcasts.
 
+use std::mem::MaybeUninit;
+
 use crate::real::Real;
 
 /// The most dimensions an operand may have.
 pub const MAX_DIMS: usize = 32;
 
 /// Elements that are gathered at a time from an operand without unit stride.
-const GATHER: usize = 256;
+const GATHER: usize = 1024;
+
+/// The same of short lines.
+const PAIRED: usize = 256;
+
+/// Lines that are gathered together where they lie beside each other.
+const TILE: usize = 16;
 
 /// Up to this length of the innermost dimension, several lines are handled at once.
 const SHORT: usize = 64;
@@ -207,35 +215,48 @@ impl<T: Real, const N: usize> Walk<T, N> {
     }
 
     /// Calls `inner` after so many elements as fit have been gathered from operands without unit
-    /// stride.
+    /// stride. Lines that lie beside each other in such an operand are gathered together, so that its
+    /// memory is read in order.
     unsafe fn gathered(&mut self, mut out: *mut T, inner: Inner<'_, T, N>) {
-        let length = self.dims[0];
-        let step = self.strides[0];
-        let outer: usize = self.dims[1..self.count].iter().product();
+        let (length, lines) = (self.dims[0], self.dims[1]);
+        let (step, jump) = (self.strides[0], self.strides[1]);
+        let outer: usize = self.dims[2..self.count.max(2)].iter().product();
+        let crossed = (0..N).any(|i| jump[i] != 0 && jump[i].abs() < step[i].abs());
+        let most = if crossed { TILE } else { 1 };
+        let width = GATHER / most;
         let advance = std::array::from_fn(|i| usize::from(step[i] != 0));
-        let mut gathered = [[T::ZERO; GATHER]; N];
+        let mut buffers = [[const { MaybeUninit::<T>::uninit() }; GATHER]; N];
         for _ in 0..outer {
-            let mut ins = self.bases;
-            let mut start = 0;
-            while start < length {
-                let n = GATHER.min(length - start);
-                for i in 0..N {
-                    if step[i] == 1 {
-                        ins[i] = self.bases[i].wrapping_add(start);
-                    } else if step[i] != 0 {
-                        for (k, slot) in gathered[i][..n].iter_mut().enumerate() {
+            for line in (0..lines).step_by(most) {
+                let rows = most.min(lines - line);
+                for start in (0..length).step_by(width) {
+                    let n = width.min(length - start);
+                    let mut firsts = self.bases;
+                    for i in 0..N {
+                        firsts[i] = firsts[i]
+                            .wrapping_offset(line as isize * jump[i] + start as isize * step[i]);
+                        if step[i] != 0 && step[i] != 1 {
                             // SAFETY: within the operand.
-                            *slot =
-                                unsafe { *self.bases[i].offset((start + k) as isize * step[i]) };
+                            unsafe {
+                                gather(&mut buffers[i], firsts[i], (rows, jump[i]), (n, step[i]));
+                            }
                         }
-                        ins[i] = gathered[i].as_ptr();
+                    }
+                    for row in 0..rows {
+                        let ins = std::array::from_fn(|i| {
+                            if step[i] == 0 || step[i] == 1 {
+                                firsts[i].wrapping_offset(row as isize * jump[i])
+                            } else {
+                                buffers[i][row * n..].as_ptr().cast()
+                            }
+                        });
+                        let out = out.wrapping_add((line + row) * length + start);
+                        inner(&Lines { out, lines: 1, length: n, ins, advance, jump: [0; N] });
                     }
                 }
-                inner(&Lines { out, lines: 1, length: n, ins, advance, jump: [0; N] });
-                out = out.wrapping_add(n);
-                start += n;
             }
-            self.advance(1);
+            out = out.wrapping_add(lines * length);
+            self.advance(2);
         }
     }
 
@@ -244,11 +265,11 @@ impl<T: Real, const N: usize> Walk<T, N> {
         let (length, lines) = (self.dims[0], self.dims[1]);
         let (step, jump) = (self.strides[0], self.strides[1]);
         let outer: usize = self.dims[2..self.count].iter().product();
-        let fit = (GATHER / length).min(lines);
+        let fit = (PAIRED / length).min(lines);
         let whole: [bool; N] = std::array::from_fn(|i| step[i] == 1 && jump[i] == length as isize);
         let single: [bool; N] = std::array::from_fn(|i| step[i] == 0 && jump[i] == 0);
         let advance = std::array::from_fn(|i| usize::from(!single[i]));
-        let mut gathered = [[T::ZERO; GATHER]; N];
+        let mut gathered = [[const { MaybeUninit::<T>::uninit() }; GATHER]; N];
         for _ in 0..outer {
             let mut line = 0;
             while line < lines {
@@ -266,12 +287,14 @@ impl<T: Real, const N: usize> Walk<T, N> {
                                 for k in 0..length as isize {
                                     if let Some(slot) = slots.next() {
                                         // SAFETY: within the operand.
-                                        *slot = unsafe { *base.offset(l * jump[i] + k * step[i]) };
+                                        slot.write(unsafe {
+                                            *base.offset(l * jump[i] + k * step[i])
+                                        });
                                     }
                                 }
                             }
                         }
-                        ins[i] = gathered[i].as_ptr();
+                        ins[i] = gathered[i].as_ptr().cast();
                     }
                 }
                 inner(&Lines { out, lines: 1, length: n * length, ins, advance, jump: [0; N] });
@@ -279,6 +302,41 @@ impl<T: Real, const N: usize> Walk<T, N> {
                 line += n;
             }
             self.advance(2);
+        }
+    }
+}
+
+/// Gathers `rows.0` lines of `n.0` elements; `rows.1` and `n.1` are the strides. What is nearer in
+/// memory is read first.
+///
+/// # Safety
+///
+/// All of them are readable.
+#[inline(always)]
+unsafe fn gather<T: Real>(
+    buffer: &mut [MaybeUninit<T>; GATHER],
+    first: *const T,
+    rows: (usize, isize),
+    n: (usize, isize),
+) {
+    let (lines, jump) = rows;
+    let (length, step) = n;
+    if lines == TILE && jump == 1 {
+        for k in 0..length {
+            let column = first.wrapping_offset(k as isize * step);
+            for line in 0..TILE {
+                // SAFETY: the caller vouches for the element.
+                buffer[line * length + k].write(unsafe { *column.add(line) });
+            }
+        }
+        return;
+    }
+    for (line, slots) in buffer[..lines * length].chunks_exact_mut(length).enumerate() {
+        let mut at = first.wrapping_offset(line as isize * jump);
+        for slot in slots {
+            // SAFETY: as above.
+            slot.write(unsafe { *at });
+            at = at.wrapping_offset(step);
         }
     }
 }

@@ -6,6 +6,7 @@
 //! threads.
 
 mod along;
+pub mod choose;
 mod columns;
 pub mod descent;
 pub mod elementwise;

@@ -35,7 +35,7 @@ const FUNCTIONS: &[Function] = &[
     ("arctanh", libm::atanh, 4.0, 2.0),
     ("cbrt", f64::cbrt, 4.0, 2.0),
     ("expit", expit, 2.0, 2.0),
-    ("log_expit", log_expit, 4.0, 3.0),
+    ("log_expit", log_expit, 4.0, 2.0),
     ("erf", libm::erf, 4.0, 2.0),
     ("erfc", libm::erfc, 4.0, 4.0),
 ];

@@ -74,9 +74,15 @@ pub fn arcsinh<T: Real, S: Simd<T>>(s: S, x: S::V) -> S::V {
     let (zero, one) = (s.splat(T::ZERO), s.splat(T::ONE));
     let a = s.abs(x);
     let big = s.lt(s.splat(T::HYPERBOLIC_BIG), a);
-    let root = s.sqrt(s.fma(a, a, one));
+    let square = s.fma(a, a, one);
+    let root = s.sqrt(square);
     let sum = s.add(root, a);
-    let lost = s.sub(a, s.sub(sum, root));
+    let mut lost = s.sub(a, s.sub(sum, root));
+    if T::COMPENSATED {
+        let square_lost = s.fma(a, a, s.sub(one, square));
+        let root_lost = s.add(s.fnma(root, root, square), square_lost);
+        lost = s.add(lost, s.div(root_lost, s.add(root, root)));
+    }
     let far = ln_sum(s, s.select(big, a, sum), s.select(big, zero, lost), s.select(big, one, zero));
     let near = odd(s, a, T::ASINH);
     s.copysign(s.select(s.lt(s.splat(T::HALF), a), far, near), x)

@@ -2,21 +2,22 @@
 
 use core::arch::x86_64::{
     __m256, __m256d, __m256i, _CMP_EQ_OQ, _CMP_LT_OQ, _CMP_NEQ_UQ, _MM_FROUND_NO_EXC,
-    _MM_FROUND_TO_NEAREST_INT, _mm_sfence, _mm256_add_epi32, _mm256_add_epi64, _mm256_add_pd,
-    _mm256_add_ps, _mm256_and_pd, _mm256_and_ps, _mm256_and_si256, _mm256_andnot_pd,
-    _mm256_andnot_ps, _mm256_blendv_pd, _mm256_blendv_ps, _mm256_castpd_si256, _mm256_castps_si256,
-    _mm256_castsi256_pd, _mm256_castsi256_ps, _mm256_cmp_pd, _mm256_cmp_ps, _mm256_cvtepi32_ps,
-    _mm256_cvtps_epi32, _mm256_cvtsd_f64, _mm256_cvtss_f32, _mm256_div_pd, _mm256_div_ps,
-    _mm256_fmadd_pd, _mm256_fmadd_ps, _mm256_fnmadd_pd, _mm256_fnmadd_ps, _mm256_loadu_pd,
-    _mm256_loadu_ps, _mm256_loadu_si256, _mm256_maskload_pd, _mm256_maskload_ps,
+    _MM_FROUND_TO_NEAREST_INT, _mm_cvtsi32_si128, _mm_loadl_epi64, _mm_sfence, _mm256_add_epi32,
+    _mm256_add_epi64, _mm256_add_pd, _mm256_add_ps, _mm256_and_pd, _mm256_and_ps, _mm256_and_si256,
+    _mm256_andnot_pd, _mm256_andnot_ps, _mm256_blendv_pd, _mm256_blendv_ps, _mm256_castpd_si256,
+    _mm256_castps_si256, _mm256_castsi256_pd, _mm256_castsi256_ps, _mm256_cmp_pd, _mm256_cmp_ps,
+    _mm256_cmpgt_epi32, _mm256_cmpgt_epi64, _mm256_cvtepi32_ps, _mm256_cvtepu8_epi32,
+    _mm256_cvtepu8_epi64, _mm256_cvtps_epi32, _mm256_cvtsd_f64, _mm256_cvtss_f32, _mm256_div_pd,
+    _mm256_div_ps, _mm256_fmadd_pd, _mm256_fmadd_ps, _mm256_fnmadd_pd, _mm256_fnmadd_ps,
+    _mm256_loadu_pd, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_maskload_pd, _mm256_maskload_ps,
     _mm256_maskstore_pd, _mm256_maskstore_ps, _mm256_max_pd, _mm256_max_ps, _mm256_min_pd,
     _mm256_min_ps, _mm256_movemask_pd, _mm256_movemask_ps, _mm256_mul_pd, _mm256_mul_ps,
     _mm256_or_pd, _mm256_or_ps, _mm256_or_si256, _mm256_permute_pd, _mm256_permute_ps,
     _mm256_permute2f128_pd, _mm256_permute2f128_ps, _mm256_round_pd, _mm256_round_ps,
-    _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_set1_pd, _mm256_set1_ps, _mm256_slli_epi32,
-    _mm256_slli_epi64, _mm256_sqrt_pd, _mm256_sqrt_ps, _mm256_srli_epi32, _mm256_srli_epi64,
-    _mm256_storeu_pd, _mm256_storeu_ps, _mm256_stream_pd, _mm256_stream_ps, _mm256_sub_epi32,
-    _mm256_sub_epi64, _mm256_sub_pd, _mm256_sub_ps, _mm256_xor_pd, _mm256_xor_ps,
+    _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_set1_pd, _mm256_set1_ps, _mm256_setzero_si256,
+    _mm256_slli_epi32, _mm256_slli_epi64, _mm256_sqrt_pd, _mm256_sqrt_ps, _mm256_srli_epi32,
+    _mm256_srli_epi64, _mm256_storeu_pd, _mm256_storeu_ps, _mm256_stream_pd, _mm256_stream_ps,
+    _mm256_sub_epi32, _mm256_sub_epi64, _mm256_sub_pd, _mm256_sub_ps, _mm256_xor_pd, _mm256_xor_ps,
 };
 
 use super::Simd;
@@ -102,6 +103,27 @@ unsafe fn split_pd(x: __m256d) -> (__m256d, __m256d) {
     }
 }
 
+/// Which of eight bytes are not 0.
+#[inline(always)]
+unsafe fn truths_ps(p: *const u8) -> __m256 {
+    // SAFETY: the caller vouches for the bytes and has AVX2.
+    unsafe {
+        let wide = _mm256_cvtepu8_epi32(_mm_loadl_epi64(p.cast()));
+        _mm256_castsi256_ps(_mm256_cmpgt_epi32(wide, _mm256_setzero_si256()))
+    }
+}
+
+/// Which of four bytes are not 0.
+#[inline(always)]
+unsafe fn truths_pd(p: *const u8) -> __m256d {
+    // SAFETY: the caller vouches for the bytes and has AVX2.
+    unsafe {
+        let bytes = _mm_cvtsi32_si128(p.cast::<i32>().read_unaligned());
+        let wide = _mm256_cvtepu8_epi64(bytes);
+        _mm256_castsi256_pd(_mm256_cmpgt_epi64(wide, _mm256_setzero_si256()))
+    }
+}
+
 macro_rules! avx2 {
     (
         $t:ident, $v:ty, $lanes:literal, $width:literal, $subnormal:literal,
@@ -109,7 +131,7 @@ macro_rules! avx2 {
         $add:ident $sub:ident $mul:ident $div:ident $fmadd:ident $fnmadd:ident $sqrt:ident
         $xor:ident $and:ident $andnot:ident $or:ident $max:ident $min:ident
         $round:ident $cmp:ident $blendv:ident $movemask:ident $power:ident $split:ident
-        $first:ident $cast:ident, fold: |$a:ident, $f:ident| $fold:expr
+        $first:ident $cast:ident $truths:ident, fold: |$a:ident, $f:ident| $fold:expr
     ) => {
         // SAFETY of every block below: the token proves that the processor has the instructions,
         // and the caller of a memory method vouches for the pointer.
@@ -128,6 +150,10 @@ macro_rules! avx2 {
             #[inline(always)]
             unsafe fn load_partial(self, p: *const $t, n: usize) -> $v {
                 unsafe { $maskload(p, window($width * n)) }
+            }
+            #[inline(always)]
+            unsafe fn truths(self, p: *const u8) -> $v {
+                unsafe { $truths(p) }
             }
             #[inline(always)]
             unsafe fn store(self, p: *mut $t, v: $v) {
@@ -294,7 +320,7 @@ avx2! {
     _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_div_ps _mm256_fmadd_ps _mm256_fnmadd_ps
     _mm256_sqrt_ps _mm256_xor_ps _mm256_and_ps _mm256_andnot_ps _mm256_or_ps _mm256_max_ps
     _mm256_min_ps _mm256_round_ps _mm256_cmp_ps _mm256_blendv_ps _mm256_movemask_ps
-    power_ps split_ps _mm256_cvtss_f32 _mm256_castsi256_ps,
+    power_ps split_ps _mm256_cvtss_f32 _mm256_castsi256_ps truths_ps,
     fold: |a, f| {
         let a = f(a, _mm256_permute2f128_ps::<1>(a, a));
         let a = f(a, _mm256_permute_ps::<0b01_00_11_10>(a));
@@ -308,7 +334,7 @@ avx2! {
     _mm256_add_pd _mm256_sub_pd _mm256_mul_pd _mm256_div_pd _mm256_fmadd_pd _mm256_fnmadd_pd
     _mm256_sqrt_pd _mm256_xor_pd _mm256_and_pd _mm256_andnot_pd _mm256_or_pd _mm256_max_pd
     _mm256_min_pd _mm256_round_pd _mm256_cmp_pd _mm256_blendv_pd _mm256_movemask_pd
-    power_pd split_pd _mm256_cvtsd_f64 _mm256_castsi256_pd,
+    power_pd split_pd _mm256_cvtsd_f64 _mm256_castsi256_pd truths_pd,
     fold: |a, f| {
         let a = f(a, _mm256_permute2f128_pd::<1>(a, a));
         f(a, _mm256_permute_pd::<0b0101>(a))

@@ -2,19 +2,19 @@
 
 use core::arch::x86_64::{
     __m512, __m512d, __mmask8, __mmask16, _CMP_EQ_OQ, _CMP_LT_OQ, _CMP_NEQ_UQ, _MM_FROUND_NO_EXC,
-    _MM_FROUND_TO_NEAREST_INT, _MM_MANT_NORM_P75_1P5, _MM_MANT_SIGN_SRC, _mm_sfence, _mm512_abs_pd,
-    _mm512_abs_ps, _mm512_add_pd, _mm512_add_ps, _mm512_and_pd, _mm512_and_ps, _mm512_andnot_pd,
-    _mm512_andnot_ps, _mm512_cmp_pd_mask, _mm512_cmp_ps_mask, _mm512_cvtsd_f64, _mm512_cvtss_f32,
-    _mm512_div_pd, _mm512_div_ps, _mm512_fmadd_pd, _mm512_fmadd_ps, _mm512_fnmadd_pd,
-    _mm512_fnmadd_ps, _mm512_getexp_pd, _mm512_getexp_ps, _mm512_getmant_pd, _mm512_getmant_ps,
-    _mm512_loadu_pd, _mm512_loadu_ps, _mm512_mask_blend_pd, _mm512_mask_blend_ps,
-    _mm512_mask_storeu_pd, _mm512_mask_storeu_ps, _mm512_maskz_loadu_pd, _mm512_maskz_loadu_ps,
-    _mm512_max_pd, _mm512_max_ps, _mm512_min_pd, _mm512_min_ps, _mm512_mul_pd, _mm512_mul_ps,
-    _mm512_or_pd, _mm512_or_ps, _mm512_permute_pd, _mm512_permute_ps, _mm512_roundscale_pd,
-    _mm512_roundscale_ps, _mm512_scalef_pd, _mm512_scalef_ps, _mm512_set1_pd, _mm512_set1_ps,
-    _mm512_shuffle_f32x4, _mm512_shuffle_f64x2, _mm512_sqrt_pd, _mm512_sqrt_ps, _mm512_storeu_pd,
-    _mm512_storeu_ps, _mm512_stream_pd, _mm512_stream_ps, _mm512_sub_pd, _mm512_sub_ps,
-    _mm512_xor_pd, _mm512_xor_ps,
+    _MM_FROUND_TO_NEAREST_INT, _MM_MANT_NORM_P75_1P5, _MM_MANT_SIGN_SRC, _mm_loadl_epi64,
+    _mm_loadu_si128, _mm_sfence, _mm_test_epi8_mask, _mm512_abs_pd, _mm512_abs_ps, _mm512_add_pd,
+    _mm512_add_ps, _mm512_and_pd, _mm512_and_ps, _mm512_andnot_pd, _mm512_andnot_ps,
+    _mm512_cmp_pd_mask, _mm512_cmp_ps_mask, _mm512_cvtsd_f64, _mm512_cvtss_f32, _mm512_div_pd,
+    _mm512_div_ps, _mm512_fmadd_pd, _mm512_fmadd_ps, _mm512_fnmadd_pd, _mm512_fnmadd_ps,
+    _mm512_getexp_pd, _mm512_getexp_ps, _mm512_getmant_pd, _mm512_getmant_ps, _mm512_loadu_pd,
+    _mm512_loadu_ps, _mm512_mask_blend_pd, _mm512_mask_blend_ps, _mm512_mask_storeu_pd,
+    _mm512_mask_storeu_ps, _mm512_maskz_loadu_pd, _mm512_maskz_loadu_ps, _mm512_max_pd,
+    _mm512_max_ps, _mm512_min_pd, _mm512_min_ps, _mm512_mul_pd, _mm512_mul_ps, _mm512_or_pd,
+    _mm512_or_ps, _mm512_permute_pd, _mm512_permute_ps, _mm512_roundscale_pd, _mm512_roundscale_ps,
+    _mm512_scalef_pd, _mm512_scalef_ps, _mm512_set1_pd, _mm512_set1_ps, _mm512_shuffle_f32x4,
+    _mm512_shuffle_f64x2, _mm512_sqrt_pd, _mm512_sqrt_ps, _mm512_storeu_pd, _mm512_storeu_ps,
+    _mm512_stream_pd, _mm512_stream_ps, _mm512_sub_pd, _mm512_sub_ps, _mm512_xor_pd, _mm512_xor_ps,
 };
 
 use super::Simd;
@@ -36,6 +36,26 @@ impl Avx512 {
     }
 }
 
+/// Which of sixteen bytes are not 0.
+#[inline(always)]
+unsafe fn truths_ps(p: *const u8) -> __mmask16 {
+    // SAFETY: the caller vouches for the bytes and has AVX-512 BW and VL.
+    unsafe {
+        let bytes = _mm_loadu_si128(p.cast());
+        _mm_test_epi8_mask(bytes, bytes)
+    }
+}
+
+/// Which of eight bytes are not 0.
+#[inline(always)]
+unsafe fn truths_pd(p: *const u8) -> __mmask8 {
+    // SAFETY: the caller vouches for the bytes and has AVX-512 BW and VL.
+    unsafe {
+        let bytes = _mm_loadl_epi64(p.cast());
+        _mm_test_epi8_mask(bytes, bytes) as __mmask8
+    }
+}
+
 macro_rules! avx512 {
     (
         $t:ty, $v:ty, $m:ty, $lanes:literal,
@@ -44,7 +64,7 @@ macro_rules! avx512 {
         $add:ident $sub:ident $mul:ident $div:ident $fmadd:ident $fnmadd:ident $sqrt:ident
         $abs:ident $xor:ident $and:ident $andnot:ident $or:ident $max:ident $min:ident
         $roundscale:ident $cmp:ident $blend:ident $scalef:ident $getexp:ident $getmant:ident
-        $first:ident, fold: |$a:ident, $f:ident| $fold:expr
+        $first:ident $truths:ident, fold: |$a:ident, $f:ident| $fold:expr
     ) => {
         // SAFETY of every block below: the token proves that the processor has the instructions,
         // and the caller of a memory method vouches for the pointer.
@@ -63,6 +83,10 @@ macro_rules! avx512 {
             #[inline(always)]
             unsafe fn load_partial(self, p: *const $t, n: usize) -> $v {
                 unsafe { $maskz_loadu(((1u32 << n) - 1) as $m, p) }
+            }
+            #[inline(always)]
+            unsafe fn truths(self, p: *const u8) -> $m {
+                unsafe { $truths(p) }
             }
             #[inline(always)]
             unsafe fn store(self, p: *mut $t, v: $v) {
@@ -223,7 +247,7 @@ avx512! {
     _mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_div_ps _mm512_fmadd_ps _mm512_fnmadd_ps
     _mm512_sqrt_ps _mm512_abs_ps _mm512_xor_ps _mm512_and_ps _mm512_andnot_ps _mm512_or_ps
     _mm512_max_ps _mm512_min_ps _mm512_roundscale_ps _mm512_cmp_ps_mask _mm512_mask_blend_ps
-    _mm512_scalef_ps _mm512_getexp_ps _mm512_getmant_ps _mm512_cvtss_f32,
+    _mm512_scalef_ps _mm512_getexp_ps _mm512_getmant_ps _mm512_cvtss_f32 truths_ps,
     fold: |a, f| {
         let a = f(a, _mm512_shuffle_f32x4::<0b01_00_11_10>(a, a));
         let a = f(a, _mm512_shuffle_f32x4::<0b10_11_00_01>(a, a));
@@ -238,7 +262,7 @@ avx512! {
     _mm512_add_pd _mm512_sub_pd _mm512_mul_pd _mm512_div_pd _mm512_fmadd_pd _mm512_fnmadd_pd
     _mm512_sqrt_pd _mm512_abs_pd _mm512_xor_pd _mm512_and_pd _mm512_andnot_pd _mm512_or_pd
     _mm512_max_pd _mm512_min_pd _mm512_roundscale_pd _mm512_cmp_pd_mask _mm512_mask_blend_pd
-    _mm512_scalef_pd _mm512_getexp_pd _mm512_getmant_pd _mm512_cvtsd_f64,
+    _mm512_scalef_pd _mm512_getexp_pd _mm512_getmant_pd _mm512_cvtsd_f64 truths_pd,
     fold: |a, f| {
         let a = f(a, _mm512_shuffle_f64x2::<0b01_00_11_10>(a, a));
         let a = f(a, _mm512_shuffle_f64x2::<0b10_11_00_01>(a, a));

@@ -17,7 +17,7 @@ use crate::real::Real;
 pub const MAX_BYTES: usize = 64;
 
 /// Vectors of `T` on one instruction set.
-#[allow(clippy::missing_safety_doc)] // the safety of the five memory methods is stated once, below
+#[allow(clippy::missing_safety_doc)] // the safety of the six memory methods is stated once, below
 pub trait Simd<T: Real>: Copy {
     /// A vector.
     type V: Copy;
@@ -34,6 +34,8 @@ pub trait Simd<T: Real>: Copy {
     unsafe fn load(self, p: *const T) -> Self::V;
     /// The first `n <= LANES` elements from `p`, the other lanes zero; nothing else is read.
     unsafe fn load_partial(self, p: *const T, n: usize) -> Self::V;
+    /// Whether each of `LANES` bytes from `p`, which must be readable, is not 0.
+    unsafe fn truths(self, p: *const u8) -> Self::M;
     /// `LANES` elements to `p`, which must be writeable.
     unsafe fn store(self, p: *mut T, v: Self::V);
     /// The first `n <= LANES` lanes to `p`; nothing else is written.

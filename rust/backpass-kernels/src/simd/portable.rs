@@ -25,6 +25,11 @@ impl<T: Real> Simd<T> for Portable {
         if n > 0 { unsafe { p.read() } } else { T::ZERO }
     }
     #[inline(always)]
+    unsafe fn truths(self, p: *const u8) -> bool {
+        // SAFETY: the caller vouches for `p`.
+        unsafe { p.read() != 0 }
+    }
+    #[inline(always)]
     unsafe fn store(self, p: *mut T, v: T) {
         // SAFETY: the caller vouches for `p`.
         unsafe { p.write(v) }
