@@ -44,6 +44,13 @@ impl Dims {
         Self { dims: [0; MAX_DIMS], nd: 0 }
     }
 
+    /// These lengths.
+    pub fn from(lengths: &[isize]) -> Result<Self, Refused> {
+        let mut made = Self::new();
+        lengths.iter().try_for_each(|&n| made.push(n))?;
+        Ok(made)
+    }
+
     /// A tuple of lengths, or one length.
     ///
     /// # Safety

@@ -18,6 +18,7 @@ pub mod momentum;
 pub mod pool;
 pub mod real;
 pub mod reduce;
+pub mod scan;
 pub mod simd;
 pub mod softmax;
 pub mod sorting;
