@@ -77,7 +77,7 @@ unsafe fn joined<T: Element>(
             let data =
                 if x.array.is_null() { object.add(1).cast() } else { x.data::<T>().cast_mut() };
             let elements = shape.iter().product::<usize>();
-            parts.as_ptr().add(i).write((data, if before == 0 { 0 } else { elements / before }));
+            parts.as_ptr().add(i).write((data, elements.checked_div(before).unwrap_or(0)));
         }
         let mut dims = [0; MAX_DIMS];
         dims[..axis].copy_from_slice(&own[..axis]);

@@ -160,17 +160,19 @@ impl Source {
     }
 
     fn dims(&self) -> &[isize] {
+        if self.nd == 0 {
+            return &[];
+        }
         // SAFETY: the array is alive.
-        if self.nd == 0 { &[] } else { unsafe { std::slice::from_raw_parts(self.dims, self.nd) } }
+        unsafe { std::slice::from_raw_parts(self.dims, self.nd) }
     }
 
     fn strides(&self) -> &[isize] {
-        // SAFETY: the array is alive.
         if self.nd == 0 {
-            &[]
-        } else {
-            unsafe { std::slice::from_raw_parts(self.strides, self.nd) }
+            return &[];
         }
+        // SAFETY: the array is alive.
+        unsafe { std::slice::from_raw_parts(self.strides, self.nd) }
     }
 
     /// A view of this shape: a new reference, or null with an exception set. Strides in bytes; none

@@ -29,7 +29,7 @@ proptest! {
         values in prop::collection::vec(-1e6f32..1e6, 997),
     ) {
         let places: Vec<usize> = picks.iter().map(|pick| pick.index(len)).collect();
-        let at = |i: usize| values[i % values.len()] * if i % 3 == 0 { 1e-6 } else { 1.0 };
+        let at = |i: usize| values[i % values.len()] * if i.is_multiple_of(3) { 1e-6 } else { 1.0 };
         let x: Vec<f32> = (0..outer * len * block).map(at).collect();
         let g: Vec<f32> = (0..outer * places.len() * block).map(|i| at(i + 5)).collect();
         let (mut read, mut added) = (vec![], vec![0.0f32; x.len()]);
