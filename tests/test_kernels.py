@@ -43,6 +43,7 @@ PRODUCTS = frozenset({"matmul", "dot"})
 SHAPING = frozenset({"broadcast_to", "reshape", "transpose"})
 INDEXING = frozenset({"getitem", "scatter"})
 PERMUTING = frozenset({"permute", "permute_back"})
+JOINING = frozenset({"concatenate", "stack"})
 #: Along one axis, or all.
 PLACES = frozenset({"argmax", "argmin"})
 #: Reductions that have no finite value of no elements.
@@ -101,8 +102,8 @@ class Kernel:
             return "product"
         if self.base == "einsum":
             return "contraction"
-        if "axis" in self.keywords and self.base not in PERMUTING | {"sorted_order"}:
-            return "reduction"
+        if "axis" in self.keywords and self.base not in PERMUTING | JOINING | {"sorted_order"}:
+            return "scan" if self.base == "cumsum" else "reduction"
         if self.base in SHAPING or self.base == "where":
             return self.base
         if self.base in INDEXING:
@@ -111,6 +112,8 @@ class Kernel:
             return "permuting"
         if self.base == "sorted_order":
             return "order"
+        if self.base in JOINING:
+            return "joining"
         if not self.keywords and not self.primitive.variadic and self.count <= 2:
             return ("unary", "binary")[self.count - 1]
         return "unknown"
@@ -898,6 +901,52 @@ def test_the_order_that_sorts(kernel, dtype):
         if kernel.backend.device == "cpu":
             numpy.testing.assert_array_equal(found, numpy.argsort(x, kind="stable"))
     assert kernel.run(kernel.backend.from_host(mixed(dtype)), axis=2) is NotImplemented
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kernel", names("joining"))
+def test_joining(kernel, dtype):
+    xp, put = kernel.backend.library, kernel.backend.from_host
+    x = put(mixed(dtype))
+    cube = x.reshape(3, 4, 8)
+    for parts, axis in (
+        ([x], 0), ([x, x], 0), ([x, x], 1), ([x, x, x], -1), ([cube, cube], 1), ([cube, cube], 2),
+        ([x[0], x[1]], 0), ([x[:0], x[:0]], 0), ([x[:, :0]] * 2, 1),
+    ):  # fmt: skip
+        keywords = {"axis": axis}
+        assert check(kernel, parts, keywords=keywords, main=True)
+        check(kernel, [part[::-1] for part in parts], keywords=keywords)
+    if kernel.base == "concatenate":
+        assert check(kernel, [x, x[:2], x[:0]], main=True)
+        assert check(kernel, [x, x[:, :3].copy(), x], keywords={"axis": 1}, main=True)
+    else:
+        assert check(kernel, [xp.asarray(x[0, 3]), xp.asarray(x[1, 2])], main=True)
+        check(kernel, [x[0, 3], x[1, 2]])
+    wrong: list[tuple[list[Any], int]] = [([x, x[:, :3]], 0), ([x, x[0]], 0), ([x], 3), ([x], -4)]
+    for parts, axis in wrong:
+        assert kernel.call(*parts, axis=axis) is NotImplemented
+    other = put(mixed("float32" if dtype == "float64" else "float64"))
+    assert kernel.call(x, other) is NotImplemented
+    assert kernel.call(x, 1.0) is NotImplemented
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kernel", names("scan"))
+def test_cumulative_sums(kernel, dtype):
+    ordinary_rows = ordinary(dtype, 96, 3).reshape(12, 8)
+    for values in (ordinary_rows, rows(dtype)):
+        for name, x in views(kernel, values):
+            for axis in [None, *range(-x.ndim, x.ndim)]:
+                keywords = {} if axis is None else {"axis": axis}
+                with numpy.errstate(all="ignore"):
+                    shape = kernel.primitive.reference(kernel.backend)(x, **keywords).shape
+                g = numpy.resize(ordinary(dtype, 97, 9), shape)
+                xs = [x] if kernel.rule is None else [kernel.backend.from_host(g), x]
+                # Sums backwards are rounded elsewhere than sums of what is turned round.
+                main = name in ("main", "1d", "3d")
+                check(
+                    kernel, xs, keywords=keywords, main=main, scale=8.0 * (kernel.rule is not None)
+                )
 
 
 # ----- cotangents ---------------------------------------------------------------------------------

@@ -277,6 +277,7 @@ unsafe fn single(index: *mut ffi::PyObject, ndim: usize) -> Option<(*const isize
             && (*array).descr == api.descr_intp
             && (*array).flags & usable == usable
             && (*array).nd == 1;
+        #[allow(clippy::cast_ptr_alignment)] // the array is aligned
         fits.then(|| ((*array).data.cast::<isize>().cast_const(), *(*array).dimensions as usize))
     }
 }
@@ -407,7 +408,8 @@ unsafe fn permuted<T: Element>(
         let dense = Dense::new(Isa::current(), &x.broadcast(shape, &mut slot)?, shape);
         let len = shape[shape.len() - 1];
         let size = shape.iter().product::<usize>();
-        let rows = if len == 0 { 0 } else { size / len };
+        let rows = size.checked_div(len).unwrap_or(0);
+        #[allow(clippy::cast_ptr_alignment)] // the array is aligned
         let places = (*array).data.cast::<isize>();
         let made = new_array::<T>(shape.len(), shape.as_ptr(), std::ptr::null(), size);
         let (made, out) = match made {

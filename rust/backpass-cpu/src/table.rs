@@ -19,8 +19,8 @@ use crate::products::Product;
 use crate::reductions::Along;
 use crate::views::View;
 use crate::{
-    choose, elementwise, indexing, optimizers, places, products, reductions, sorting, unbroadcast,
-    views,
+    choose, elementwise, indexing, joining, optimizers, places, products, reductions, scans,
+    sorting, unbroadcast, views,
 };
 
 static ISA: AtomicU8 = AtomicU8::new(0);
@@ -152,6 +152,10 @@ functions! {
     permute: |a, n, k| indexing::call(Indexing::Permute, isa(), a, n, k);
     permute_back: |a, n, k| indexing::call(Indexing::PermuteBack, isa(), a, n, k);
     sorted_order: |a, n, k| sorting::call(isa(), a, n, k);
+    concatenate: |a, n, k| joining::call(false, a, n, k);
+    stack: |a, n, k| joining::call(true, a, n, k);
+    cumsum: |a, n, k| scans::call(false, isa(), a, n, k);
+    cumsum_vjp: |a, n, k| scans::call(true, isa(), a, n, k);
     unbroadcasted: |a, n, k| unbroadcast::call(isa(), a, n, k);
     matmul_vjp0: |a, n, k| products::call(Product::Vjp0, isa(), a, n, k);
     matmul_vjp1: |a, n, k| products::call(Product::Vjp1, isa(), a, n, k);
@@ -194,6 +198,10 @@ static OTHERS: &[(&str, ffi::PyCFunctionFastWithKeywords)] = &[
     ("permute", permute),
     ("permute_back", permute_back),
     ("sorted_order", sorted_order),
+    ("concatenate", concatenate),
+    ("stack", stack),
+    ("cumsum", cumsum),
+    ("cumsum.vjp", cumsum_vjp),
     ("unbroadcast", unbroadcasted),
     ("momentum_update", momentum_update),
     ("sgd_update", sgd_update),

@@ -44,6 +44,13 @@ impl Dims {
         Self { dims: [0; MAX_DIMS], nd: 0 }
     }
 
+    /// These lengths.
+    pub fn from(lengths: &[isize]) -> Result<Self, Refused> {
+        let mut made = Self::new();
+        lengths.iter().try_for_each(|&n| made.push(n))?;
+        Ok(made)
+    }
+
     /// A tuple of lengths, or one length.
     ///
     /// # Safety
@@ -153,17 +160,19 @@ impl Source {
     }
 
     fn dims(&self) -> &[isize] {
+        if self.nd == 0 {
+            return &[];
+        }
         // SAFETY: the array is alive.
-        if self.nd == 0 { &[] } else { unsafe { std::slice::from_raw_parts(self.dims, self.nd) } }
+        unsafe { std::slice::from_raw_parts(self.dims, self.nd) }
     }
 
     fn strides(&self) -> &[isize] {
-        // SAFETY: the array is alive.
         if self.nd == 0 {
-            &[]
-        } else {
-            unsafe { std::slice::from_raw_parts(self.strides, self.nd) }
+            return &[];
         }
+        // SAFETY: the array is alive.
+        unsafe { std::slice::from_raw_parts(self.strides, self.nd) }
     }
 
     /// A view of this shape: a new reference, or null with an exception set. Strides in bytes; none

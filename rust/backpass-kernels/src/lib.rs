@@ -19,6 +19,7 @@ pub mod matmul;
 pub mod pool;
 pub mod real;
 pub mod reduce;
+pub mod scan;
 pub mod settings;
 pub mod simd;
 pub mod softmax;

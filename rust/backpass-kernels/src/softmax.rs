@@ -190,7 +190,7 @@ impl<T: Real, const LOG: bool> Body<T> for Softmax<T, LOG> {
 struct Terms<T> {
     x: *const T,
     shift: T,
-    terms: *mut T,
+    out: *mut T,
     sums: *mut T,
 }
 
@@ -199,13 +199,13 @@ impl<T: Real> Body<T> for Terms<T> {
     unsafe fn compute<S: Simd<T>, A: Axis<T, S>>(self, s: S, axis: A, data: usize, group: usize) {
         // SAFETY: the caller vouches for the offsets.
         unsafe {
-            let (x, terms, shift) = (self.x.add(data), self.terms.add(data), s.splat(self.shift));
+            let (x, out, shift) = (self.x.add(data), self.out.add(data), s.splat(self.shift));
             let sum = axis.fold::<Sum>(
                 s,
                 #[inline(always)]
                 |k| {
                     let e = T::exp(s, s.sub(axis.load(s, x, k), shift));
-                    axis.store(s, terms, k, e);
+                    axis.store(s, out, k, e);
                     e
                 },
             );
@@ -259,8 +259,8 @@ unsafe fn long_row<T: Real, const LOG: bool>(isa: Isa, len: usize, x: *const T, 
             shift = T::ZERO;
         }
         let sums = by_segments(len, |segments, at, sums: *mut T| {
-            let (x, terms) = (x.add(at), out.add(at));
-            for_groups(isa, segments, 300 * cost, Terms { x, shift, terms, sums });
+            let (x, out) = (x.add(at), out.add(at));
+            for_groups(isa, segments, 300 * cost, Terms { x, shift, out, sums });
         });
         let parts = Shape { outer: 1, len: len.div_ceil(SEGMENT), inner: 1 };
         reduce(isa, Reduction::Sum, parts, sums.as_ptr(), &raw mut sum, T::ONE);

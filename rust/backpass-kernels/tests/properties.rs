@@ -5,13 +5,15 @@ use backpass_kernels::descent::{Leaf, momentum_update, sgd_update};
 use backpass_kernels::elementwise::{
     BINARY, BINARY_RULES, Elementwise, Pick, TERNARY_RULES, UNARY, apply,
 };
-use backpass_kernels::extremes::extreme_vjp;
+use backpass_kernels::extremes::{extreme_vjp, places};
 use backpass_kernels::isa::Isa;
 use backpass_kernels::layout::{MAX_DIMS, Operand};
 use backpass_kernels::matmul::{Matrix, matmul};
 use backpass_kernels::reduce::{Reduction, Shape, reduce};
+use backpass_kernels::scan::cumulative_sum;
 use backpass_kernels::softmax;
 use backpass_kernels::threads::{num_threads, set_num_threads};
+use backpass_kernels::variance::{variance, variance_vjp};
 use proptest::prelude::*;
 use std::sync::Mutex;
 
@@ -276,6 +278,75 @@ fn check_along<T: Pick>(shape: Shape) {
     }
 }
 
+/// What needs the order of the elements, or their distances from the mean.
+fn check_moments_and_places<T: Pick>(shape: Shape) {
+    let values = numbers(12, shape.size());
+    let (x, g) = (to::<T>(&values), numbers(13, shape.groups()));
+    let g_t = to::<T>(&g);
+    let all = groups(shape);
+    let length = shape.len as f64;
+    let divisor = length + 1.0;
+    let means: Vec<f64> =
+        all.iter().map(|group| group.iter().map(|&i| values[i]).sum::<f64>() / length).collect();
+    let spread: Vec<f64> = all
+        .iter()
+        .zip(&means)
+        .map(|(group, m)| group.iter().map(|&i| (values[i] - m).powi(2)).sum::<f64>() / divisor)
+        .collect();
+    let roots: Vec<f64> = spread.iter().map(|v| v.sqrt()).collect();
+    let roots_t = to::<T>(&roots);
+    let mut slopes = [vec![0.0; shape.size()], vec![0.0; shape.size()]];
+    let mut sums = [vec![0.0; shape.size()], vec![0.0; shape.size()]];
+    let mut first = [vec![], vec![]];
+    for (n, group) in all.iter().enumerate() {
+        for &i in group {
+            slopes[0][i] = g[n] * 2.0 * (values[i] - means[n]) / divisor;
+            slopes[1][i] = if roots[n] == 0.0 { 0.0 } else { slopes[0][i] / (2.0 * roots[n]) };
+        }
+        let (mut forwards, mut backwards) = (0.0, 0.0);
+        for (&i, &j) in group.iter().zip(group.iter().rev()) {
+            forwards += values[i];
+            backwards += values[j];
+            (sums[0][i], sums[1][j]) = (forwards, backwards);
+        }
+        for (largest, first) in first.iter_mut().rev().enumerate() {
+            let sign = if largest == 1 { 1.0 } else { -1.0 };
+            let key = |&k: &usize| sign * values[group[k]];
+            let best =
+                (0..group.len()).rev().max_by(|a, b| key(a).partial_cmp(&key(b)).expect("no nan"));
+            first.push(best.expect("a group has elements") as isize);
+        }
+    }
+    for isa in Isa::available() {
+        let what = |name: &str| format!("{name} of {shape:?} on {}", isa.name());
+        for root in [false, true] {
+            let (exact, divisor) = (if root { &roots } else { &spread }, T::of(divisor));
+            // SAFETY: the arrays have the shape, here and below.
+            let got = mapped(shape.groups(), isa, |isa, out| unsafe {
+                variance(isa, root, shape, x.as_ptr(), out, divisor);
+            });
+            assert_near(&got, exact, 16.0 + length, &what("variance"));
+            // SAFETY: as above.
+            let got = mapped(shape.size(), isa, |isa, out| unsafe {
+                let (g, ans) = (g_t.as_ptr(), roots_t.as_ptr());
+                variance_vjp(isa, root, shape, g, ans, x.as_ptr(), out, divisor);
+            });
+            if shape.len > 2 {
+                assert_near(&got, &slopes[usize::from(root)], 64.0 + length, &what("its rule"));
+            }
+            // SAFETY: as above.
+            let got = mapped(shape.size(), isa, |isa, out| unsafe {
+                cumulative_sum(isa, root, shape, x.as_ptr(), out);
+            });
+            assert_near(&got, &sums[usize::from(root)], 8.0 + length, &what("cumulative sum"));
+            let mut got = vec![-1; shape.groups()];
+            // SAFETY: as above.
+            unsafe { places(isa, root, shape, x.as_ptr(), got.as_mut_ptr()) };
+            assert_eq!(got, first[usize::from(!root)], "{}", what("places"));
+        }
+    }
+}
+
 /// A matrix in memory: as it is, transposed, with gaps, or one number everywhere.
 fn matrix<T: Pick>(seed: u64, rows: usize, columns: usize, kind: u8) -> (Vec<T>, isize, isize) {
     let (r, c) = (rows as isize, columns as isize);
@@ -355,6 +426,8 @@ proptest! {
         ] {
             check_along::<f32>(shape);
             check_along::<f64>(shape);
+            check_moments_and_places::<f32>(shape);
+            check_moments_and_places::<f64>(shape);
         }
     }
 
@@ -368,6 +441,27 @@ proptest! {
     ) {
         check_matmul::<f32>(m, k, n, left, right);
         check_matmul::<f64>(m, k, n, left, right);
+    }
+}
+
+/// Shapes that are cut: long rows, short rows, many rows, wide rows.
+const LARGE: [Shape; 7] = [
+    Shape { outer: 1, len: 100_003, inner: 1 },
+    Shape { outer: 1, len: 30_011, inner: 3 },
+    Shape { outer: 1, len: 301, inner: 517 },
+    Shape { outer: 1, len: 70, inner: 9001 },
+    Shape { outer: 3, len: 2000, inner: 5 },
+    Shape { outer: 2, len: 131, inner: 1100 },
+    Shape { outer: 700, len: 130, inner: 1 },
+];
+
+#[test]
+fn kernels_along_an_axis_of_large_arrays() {
+    for shape in LARGE {
+        check_along::<f32>(shape);
+        check_along::<f64>(shape);
+        check_moments_and_places::<f32>(shape);
+        check_moments_and_places::<f64>(shape);
     }
 }
 
@@ -430,6 +524,24 @@ fn check_threads<T: Pick>() {
                 }))
             });
             assert!(one == three, "softmax of {shape:?} on {}", isa.name());
+        }
+        for shape in LARGE {
+            let x = to::<T>(&numbers(3, shape.size()));
+            let (n, p) = (T::count(shape.len), x.as_ptr());
+            // SAFETY: the arrays have the shape.
+            let [one, three] = on_one_and_three(|| unsafe {
+                let sums = |isa, out| reduce(isa, Reduction::Mean, shape, p, out, n);
+                let logs = |isa, out| softmax::logsumexp(isa, shape, p, out);
+                let spread = |isa, out| variance(isa, true, shape, p, out, n);
+                let soft = |isa, out| softmax::log_softmax(isa, shape, p, out);
+                [
+                    bits(&mapped::<T>(shape.groups(), isa, sums)),
+                    bits(&mapped::<T>(shape.groups(), isa, logs)),
+                    bits(&mapped::<T>(shape.groups(), isa, spread)),
+                    bits(&mapped::<T>(shape.size(), isa, soft)),
+                ]
+            });
+            assert!(one == three, "{shape:?} on {}", isa.name());
         }
     }
 }
