@@ -1,34 +1,36 @@
 """A training step of a small network: Backpass beside its rivals.
 
-    python tests/benchmarks/mlp_step.py [--rounds N] [--batch 1 32 256]
+    python tests/benchmarks/mlp_step.py [--rounds N] [--network 784-200-100-10/32 ...] [--only ...]
 
-The network has layers of 784, 200, 100 and 10, tanh, and log-softmax by logsumexp; the loss is the
-sum of the cross-entropy, the optimizer is descent with momentum (v = 0.9 v + 0.1 g,
-w -= 0.001 v), in float32.  A step is loss, gradients and update, on other data each time.  All
-start from the same weights and see the same data; `--check` prints their losses at the 20th step.
+The first network has layers of 784, 200, 100 and 10 (and batches of 1, 32 and 256), another one odd
+lengths; tanh, and log-softmax by logsumexp; the loss is the sum of the cross-entropy, the optimizer
+is descent with momentum (v = 0.9 v + 0.1 g, w -= 0.001 v), in float32.  A step is loss, gradients
+and update, on other data each time.  All start from the same weights and see the same data;
+`--check` prints their losses at the 20th step.
 
 Rivals over NumPy run a second time in a process with OPENBLAS_CORETYPE=SkylakeX: NumPy's OpenBLAS
-takes some processors with AVX-512 for older ones.
+takes some processors with AVX-512 for older ones.  PyTorch runs with its plain optimizer, with the
+fused one, and with the fused one and the network compiled (which takes a C++ compiler, and half a
+minute the first time).
 """
 
 from __future__ import annotations
 
-import argparse
 import functools
 import importlib
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
-from interleave import Contender, Elsewhere, Here, interleaved, print_machine, print_table
+from interleave import compare, fresh, parser, print_machine, print_table, processes, serve
 
 import backpass.numpy as np
 from backpass.core import grad, value_and_grad
 from backpass.nn.optimizers import momentum_update, sgd_momentum
 from backpass.scipy.special import logsumexp
 
-LAYERS = (784, 200, 100, 10)
+NETWORKS = ("784-200-100-10/1", "784-200-100-10/32", "784-200-100-10/256", "777-193-67-10/48")
 RATE = 0.001
 MOMENTUM = 0.9
 #: So many batches take turns: none is in the cache because it was used last.
@@ -38,7 +40,20 @@ BATCHES = 16
 Step = Callable[[], Any]
 
 
-def first_weights() -> list[tuple[Any, Any]]:
+class Case(NamedTuple):
+    """A network and its batches: `784-200-100-10/32`."""
+
+    layers: tuple[int, ...]
+    batch: int
+
+    @classmethod
+    def of(cls, text: str) -> Case:
+        """Read one."""
+        layers, _, batch = text.partition("/")
+        return cls(tuple(map(int, layers.split("-"))), int(batch))
+
+
+def first_weights(case: Case) -> list[tuple[Any, Any]]:
     """Return the weights and biases that all start from."""
     random = numpy.random.default_rng(0)
     return [
@@ -46,31 +61,21 @@ def first_weights() -> list[tuple[Any, Any]]:
             (0.1 * random.standard_normal((m, n))).astype(numpy.float32),
             (0.1 * random.standard_normal(n)).astype(numpy.float32),
         )
-        for m, n in pairwise(LAYERS)
+        for m, n in pairwise(case.layers)
     ]
 
 
-def batches(size: int) -> list[tuple[Any, Any]]:
+def batches(case: Case) -> list[tuple[Any, Any]]:
     """Return images, a fifth of whose pixels are inked, and targets, one of ten."""
     random = numpy.random.default_rng(1)
+    shape, classes = (case.batch, case.layers[0]), case.layers[-1]
     made = []
     for _ in range(BATCHES):
-        inked = random.random((size, LAYERS[0])) < 0.2
-        images = (random.random((size, LAYERS[0])) * inked).astype(numpy.float32)
-        targets = numpy.eye(10, dtype=numpy.float32)[random.integers(0, 10, size)]
+        inked = random.random(shape) < 0.2
+        images = (random.random(shape) * inked).astype(numpy.float32)
+        targets = numpy.eye(classes, dtype=numpy.float32)[random.integers(0, classes, case.batch)]
         made.append((images, targets))
     return made
-
-
-def endless(items: list[Any]) -> Callable[[], Any]:
-    """Return a function that gives the items one after the other, for ever."""
-    state = [0]
-
-    def following() -> Any:
-        state[0] = (state[0] + 1) % len(items)
-        return items[state[0]]
-
-    return following
 
 
 def network(xp: Any, logsumexp: Any) -> Callable[..., Any]:
@@ -89,9 +94,9 @@ def network(xp: Any, logsumexp: Any) -> Callable[..., Any]:
 # ----- Backpass ----------------------------------------------------------------------------------
 
 
-def backpass_objects(size: int) -> Step:
+def backpass_objects(case: Case) -> Step:
     """As the README has it: grad of the objective, then the optimizer's step."""
-    weights = [(np.array(W), np.array(b)) for W, b in first_weights()]
+    weights = [(np.array(W), np.array(b)) for W, b in first_weights(case)]
     objective = network(np, logsumexp)
     losses = []
 
@@ -101,7 +106,7 @@ def backpass_objects(size: int) -> Step:
 
     gradient = grad(kept)
     run_optimizer = sgd_momentum(weights, learning_rate=RATE, beta=MOMENTUM)
-    data = endless(batches(size))
+    data = fresh(batches(case))
 
     def step() -> Any:
         x, y = data()
@@ -112,13 +117,13 @@ def backpass_objects(size: int) -> Step:
     return step
 
 
-def backpass_functions(size: int) -> Step:
+def backpass_functions(case: Case) -> Step:
     """As a function: value and gradient with respect to plain arrays, and one fused update."""
-    weights = first_weights()
+    weights = first_weights(case)
     flat = [a for layer in weights for a in layer]
     velocities = [numpy.zeros_like(a) for a in flat]
     loss_and_gradient = value_and_grad(network(np, logsumexp), argnums=1)
-    data = endless(batches(size))
+    data = fresh(batches(case))
 
     def step() -> Any:
         x, y = data()
@@ -133,12 +138,12 @@ def backpass_functions(size: int) -> Step:
 # ----- over NumPy --------------------------------------------------------------------------------
 
 
-def by_hand(size: int) -> Step:
+def by_hand(case: Case) -> Step:
     """NumPy as one writes it: the gradients by hand, each operation making its array."""
-    layers = first_weights()
+    layers = first_weights(case)
     flat = [a for layer in layers for a in layer]
     velocities = [numpy.zeros_like(a) for a in flat]
-    data = endless(batches(size))
+    data = fresh(batches(case))
 
     def step() -> Any:
         x, y = data()
@@ -163,17 +168,17 @@ def by_hand(size: int) -> Step:
     return step
 
 
-def in_place(size: int) -> Step:
+def in_place(case: Case) -> Step:
     """NumPy at its most careful: the gradients by hand, every buffer kept, all work in place."""
-    layers = first_weights()
+    layers = first_weights(case)
     flat = [a for layer in layers for a in layer]
     velocities = [numpy.zeros_like(a) for a in flat]
     gradients = [numpy.empty_like(a) for a in flat]
-    outputs = [numpy.empty((size, W.shape[1]), numpy.float32) for W, _ in layers]
-    backs = [numpy.empty((size, W.shape[1]), numpy.float32) for W, _ in layers]
+    outputs = [numpy.empty((case.batch, W.shape[1]), numpy.float32) for W, _ in layers]
+    backs = [numpy.empty((case.batch, W.shape[1]), numpy.float32) for W, _ in layers]
     slopes = [numpy.empty_like(out) for out in outputs[:-1]]
     scratch = [numpy.empty_like(a) for a in flat]
-    data = endless(batches(size))
+    data = fresh(batches(case))
     keep, share, rate = (numpy.float32(a) for a in (MOMENTUM, 1 - MOMENTUM, RATE))
 
     def step() -> Any:
@@ -219,16 +224,16 @@ def _momentum(flat: list[Any], velocities: list[Any], gradients: list[Any]) -> N
         w -= RATE * v
 
 
-def hips(size: int) -> Step:
+def hips(case: Case) -> Step:
     """HIPS autograd, and the update in NumPy."""
     autograd = importlib.import_module("autograd")
     anp = importlib.import_module("autograd.numpy")
     special = importlib.import_module("autograd.scipy.special")
-    weights = first_weights()
+    weights = first_weights(case)
     flat = [a for layer in weights for a in layer]
     velocities = [numpy.zeros_like(a) for a in flat]
     loss_and_gradient = autograd.value_and_grad(network(anp, special.logsumexp), argnum=1)
-    data = endless(batches(size))
+    data = fresh(batches(case))
 
     def step() -> Any:
         x, y = data()
@@ -239,14 +244,14 @@ def hips(size: int) -> Step:
     return step
 
 
-def mygrad(size: int) -> Step:
+def mygrad(case: Case) -> Step:
     """MyGrad, and the update in NumPy."""
     mg = importlib.import_module("mygrad")
     activations = importlib.import_module("mygrad.nnet.activations")
-    weights = [(mg.tensor(W), mg.tensor(b)) for W, b in first_weights()]
+    weights = [(mg.tensor(W), mg.tensor(b)) for W, b in first_weights(case)]
     tensors = [t for layer in weights for t in layer]
     velocities = [numpy.zeros_like(t.data) for t in tensors]
-    data = endless(batches(size))
+    data = fresh(batches(case))
 
     def forward(x: Any, y: Any) -> Any:
         *hidden, (W, b) = weights
@@ -269,26 +274,33 @@ def mygrad(size: int) -> Step:
 # ----- PyTorch and JAX ---------------------------------------------------------------------------
 
 
-def pytorch(size: int) -> Step:
-    """PyTorch, eager, with its optimizer; dampening makes its momentum the running mean."""
+def pytorch(case: Case, *, fused: bool = False, compiled: bool = False) -> Step:
+    """PyTorch with its optimizer; dampening makes its momentum the running mean."""
     torch = importlib.import_module("torch")
     weights = [
         (torch.from_numpy(W).requires_grad_(), torch.from_numpy(b).requires_grad_())
-        for W, b in first_weights()
+        for W, b in first_weights(case)
     ]
     flat = [t for layer in weights for t in layer]
-    optimizer = torch.optim.SGD(flat, lr=RATE, momentum=MOMENTUM, dampening=MOMENTUM)
+    optimizer = torch.optim.SGD(
+        flat, lr=RATE, momentum=MOMENTUM, dampening=MOMENTUM, fused=fused or None
+    )
     for t in flat:  # else the first step would take the whole gradient
         optimizer.state[t]["momentum_buffer"] = torch.zeros_like(t)
-    data = endless([tuple(map(torch.from_numpy, batch)) for batch in batches(size)])
+    data = fresh([tuple(map(torch.from_numpy, batch)) for batch in batches(case)])
 
-    def step() -> Any:
-        x, y = data()
+    def network(x: Any, weights: Any, y: Any) -> Any:
         *hidden, (W, b) = weights
         for V, c in hidden:
             x = torch.tanh(torch.addmm(c, x, V))
         scores = torch.addmm(b, x, W)
-        loss = -torch.sum((scores - torch.logsumexp(scores, 1, keepdim=True)) * y)
+        return -torch.sum((scores - torch.logsumexp(scores, 1, keepdim=True)) * y)
+
+    loss_of = torch.compile(network) if compiled else network
+
+    def step() -> Any:
+        x, y = data()
+        loss = loss_of(x, weights, y)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -297,7 +309,7 @@ def pytorch(size: int) -> Step:
     return step
 
 
-def jax_jit(size: int) -> Step:
+def jax_jit(case: Case) -> Step:
     """JAX: the whole step compiled, its buffers donated."""
     jax = importlib.import_module("jax")
     jnp = importlib.import_module("jax.numpy")
@@ -312,9 +324,9 @@ def jax_jit(size: int) -> Step:
         weights = jax.tree.map(lambda w, v: w - RATE * v, weights, velocities)
         return weights, velocities, loss
 
-    state = [jax.tree.map(jnp.asarray, first_weights())]
+    state = [jax.tree.map(jnp.asarray, first_weights(case))]
     state.append(jax.tree.map(jnp.zeros_like, state[0]))
-    data = endless(batches(size))
+    data = fresh(batches(case))
 
     def step() -> Any:
         x, y = data()
@@ -325,7 +337,7 @@ def jax_jit(size: int) -> Step:
 
 
 OURS = "Backpass, value_and_grad + momentum_update"
-RIVALS: dict[str, Callable[[int], Step]] = {
+RIVALS: dict[str, Callable[[Case], Step]] = {
     OURS: backpass_functions,
     "Backpass, grad + sgd_momentum": backpass_objects,
     "NumPy by hand": by_hand,
@@ -333,70 +345,46 @@ RIVALS: dict[str, Callable[[int], Step]] = {
     "HIPS autograd": hips,
     "MyGrad": mygrad,
     "PyTorch, eager": pytorch,
+    "PyTorch, eager, fused": functools.partial(pytorch, fused=True),
+    "PyTorch, compiled, fused": functools.partial(pytorch, fused=True, compiled=True),
     "JAX, jit, donated": jax_jit,
 }
 OVER_NUMPY = ("NumPy by hand", "NumPy by hand, in place", "HIPS autograd", "MyGrad")
-CORETYPE = {"OPENBLAS_CORETYPE": "SkylakeX"}
+BY_TEXT = {
+    name: lambda text, make=make: make(Case.of(text))  # type: ignore[misc]
+    for name, make in RIVALS.items()
+}
 
 
-def contenders(size: int) -> list[Contender]:
-    """Return those that are installed, and those over NumPy a second time.
-
-    Each has a process of its own: the worker threads of one library spin on after its turn, and
-    would take the processor from the next.
-    """
-    made: list[Contender] = []
-    for name in RIVALS:
-        settings = {name: {}, f"{name}, SkylakeX": CORETYPE} if name in OVER_NUMPY else {name: {}}
-        for label, environment in settings.items():
-            try:
-                made.append(Elsewhere(label, __file__, f"{name}/{size}", environment))
-            except RuntimeError as error:
-                print(f"{label}: not measured, {error}")
-    return made
-
-
-def check(size: int) -> None:
+def check(case: Case) -> None:
     """Print everybody's loss at the 20th step: one that differs is not measured fairly."""
     for name, make in RIVALS.items():
-        step = make(size)
+        step = make(case)
         last = [step() for _ in range(20)][-1]
         print(f"{name:44} {float(getattr(last, 'value', last)):.4f}")
 
 
 def main() -> None:
-    """Measure, and print a table for each batch."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--batch", type=int, nargs="+", default=[1, 32, 256])
-    parser.add_argument("--check", action="store_true")
-    parser.add_argument("--serve", help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    """Measure, and print a table for each network."""
+    arguments = parser(__doc__, rounds=30)
+    arguments.add_argument("--network", nargs="+", default=NETWORKS)
+    arguments.add_argument("--check", action="store_true")
+    options = arguments.parse_args()
     if options.serve:
-        name, _, size = options.serve.rpartition("/")
-        serve_one(name, int(size))
+        serve(BY_TEXT, options.serve)
         return
     if options.check:
-        for size in options.batch:
-            print(f"batch {size}")
-            check(size)
+        for network in options.network:
+            print(network)
+            check(Case.of(network))
         return
-    for size in options.batch:
-        running = contenders(size)
-        if size == options.batch[0]:
-            print_machine(("backpass.core", "numpy", "autograd", "mygrad", "torch", "jax"))
-        print_table(
-            f"A step with batches of {size}, us",
-            interleaved(running, options.rounds),
-            beside=OURS,
-        )
-
-
-def serve_one(name: str, size: int) -> None:
-    """Be the process of one contender."""
-    from interleave import serve
-
-    serve(Here(name, RIVALS[name](size)))
+    print_machine(("backpass.core", "numpy", "autograd", "mygrad", "torch", "jax"))
+    # Each has a process of its own: the worker threads of one library spin on after its turn, and
+    # would take the processor from the next.
+    with processes(__file__, BY_TEXT, over_numpy=OVER_NUMPY, only=options.only) as running:
+        for network in options.network:
+            times = compare(running, network, options.rounds)
+            print_table(f"A step of {network}, us", times, beside=OURS)
 
 
 if __name__ == "__main__":

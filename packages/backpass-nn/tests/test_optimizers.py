@@ -380,13 +380,13 @@ def test_the_whole_tree_takes_one_call(monkeypatch):
     calls = []
     weights = [tensor([1.0]), tensor([2.0, 3.0])]
     for module_primitive in (sgd_update, momentum_update):
-        plain = module_primitive.op
+        plain = module_primitive.run
         monkeypatch.setattr(
             module_primitive,
-            "op",
-            lambda *arrays, plain=plain, name=module_primitive.name, **options: (
+            "run",
+            lambda arrays, options, plain=plain, name=module_primitive.name: (
                 calls.append((name, len(arrays))),
-                plain(*arrays, **options),
+                plain(arrays, options),
             ),
         )
     for optimizer in (sgd, sgd_momentum):

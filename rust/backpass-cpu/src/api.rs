@@ -32,6 +32,10 @@ pub struct Api {
     pub descr32: *mut PyArray_Descr,
     /// `numpy.dtype("float64")`
     pub descr64: *mut PyArray_Descr,
+    /// `numpy.int64`, or what indexes arrays here
+    pub intp: *mut ffi::PyTypeObject,
+    /// `numpy.dtype("intp")`
+    pub descr_intp: *mut PyArray_Descr,
     /// `PyArray_NewFromDescr`
     pub new_array: NewFromDescr,
     /// `Block`
@@ -40,6 +44,18 @@ pub struct Api {
     pub axis: *mut ffi::PyObject,
     /// `"keepdims"`, interned
     pub keepdims: *mut ffi::PyObject,
+    /// `"shape"`, interned
+    pub shape: *mut ffi::PyObject,
+    /// `"axes"`, interned
+    pub axes: *mut ffi::PyObject,
+    /// `"index"`, interned
+    pub index: *mut ffi::PyObject,
+    /// `"order"`, interned
+    pub order: *mut ffi::PyObject,
+    /// `"ddof"`, interned
+    pub ddof: *mut ffi::PyObject,
+    /// `"initial"`, interned
+    pub initial: *mut ffi::PyObject,
     /// `"learning_rate"`, interned
     pub learning_rate: *mut ffi::PyObject,
     /// `"momentum"`, interned
@@ -75,16 +91,25 @@ pub fn load(py: Python<'_>) -> PyResult<()> {
         if block.is_null() {
             return Err(PyErr::fetch(py));
         }
+        let descr_intp = numpy::dtype::<isize>(py).into_ptr().cast::<PyArray_Descr>();
         Api {
             array,
             float32: types(npyffi::NpyTypes::PyFloatArrType_Type),
             float64: types(npyffi::NpyTypes::PyDoubleArrType_Type),
             descr32: PY_ARRAY_API.PyArray_DescrFromType(py, NPY_TYPES::NPY_FLOAT as i32),
             descr64: PY_ARRAY_API.PyArray_DescrFromType(py, NPY_TYPES::NPY_DOUBLE as i32),
+            intp: (*descr_intp).typeobj,
+            descr_intp,
             new_array: new_from_descr(py)?,
             block,
             axis: intern("axis"),
             keepdims: intern("keepdims"),
+            shape: intern("shape"),
+            axes: intern("axes"),
+            index: intern("index"),
+            order: intern("order"),
+            ddof: intern("ddof"),
+            initial: intern("initial"),
             learning_rate: intern("learning_rate"),
             momentum: intern("momentum"),
         }

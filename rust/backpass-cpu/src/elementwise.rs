@@ -2,15 +2,31 @@
 
 use std::mem::MaybeUninit;
 
-use backpass_kernels::elementwise::{Elementwise, apply, apply_contiguous};
+use backpass_kernels::elementwise::{
+    Elementwise, apply, apply_contiguous, constant_power, constant_power_rule,
+};
 use backpass_kernels::isa::Isa;
-use backpass_kernels::layout::{MAX_DIMS, Operand, Splat};
-use numpy::npyffi::NPY_ARRAY_F_CONTIGUOUS;
+use backpass_kernels::layout::{Lines, MAX_DIMS, Operand};
+use numpy::npyffi::{NPY_ARRAY_WRITEABLE, PyArrayObject};
 use pyo3::ffi;
 
 use crate::operand::{
     Argument, Element, Kind, Outcome, Refused, common_kind, finish, new_array, new_scalar, unlocked,
 };
+
+/// What is known of a kernel beside its loop.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// A function: its results are fresh arrays.
+    Function,
+    /// A function that takes arrays only: with Python's numbers `SciPy` computes in float64.
+    Strict,
+    /// A rule: of nothing but repeated elements it gives a repeated element.
+    Rule,
+    /// A rule that multiplies the cotangent by its other operand: by a cotangent of ones it gives
+    /// that operand itself. Whoever hands out a cotangent copies what is not its own.
+    Factor,
+}
 
 /// Calls `kernel` from Python.
 ///
@@ -20,6 +36,7 @@ use crate::operand::{
 #[inline(always)]
 pub unsafe fn call<const N: usize>(
     kernel: &'static Elementwise<N>,
+    role: Role,
     isa: Isa,
     args: *const *mut ffi::PyObject,
     nargs: isize,
@@ -29,27 +46,114 @@ pub unsafe fn call<const N: usize>(
     unsafe {
         finish(
             #[inline(always)]
-            || {
-                if nargs as usize != N || !kwnames.is_null() {
-                    return Err(Refused);
-                }
-                let mut operands = [MaybeUninit::<Argument>::uninit(); N];
-                for (i, slot) in operands.iter_mut().enumerate() {
-                    slot.write(Argument::new(*args.add(i))?);
-                }
-                let operands = operands.map(|slot| slot.assume_init());
-                match common_kind(&operands)? {
-                    Kind::Single => typed::<f32, N>(kernel, isa, &operands),
-                    _ => typed::<f64, N>(kernel, isa, &operands),
-                }
-            },
+            || run(kernel, role, isa, &arguments(args, nargs, kwnames)?),
         )
+    }
+}
+
+/// Reads the arguments.
+#[inline(always)]
+unsafe fn arguments<const N: usize>(
+    args: *const *mut ffi::PyObject,
+    nargs: isize,
+    kwnames: *mut ffi::PyObject,
+) -> Result<[Argument; N], Refused> {
+    if nargs as usize != N || !kwnames.is_null() {
+        return Err(Refused);
+    }
+    let mut operands = [const { MaybeUninit::<Argument>::uninit() }; N];
+    for (i, slot) in operands.iter_mut().enumerate() {
+        // SAFETY: the interpreter's lock is held and the arguments are alive.
+        slot.write(unsafe { Argument::new(*args.add(i))? });
+    }
+    // SAFETY: all are written.
+    Ok(operands.map(|slot| unsafe { slot.assume_init() }))
+}
+
+#[inline(always)]
+unsafe fn run<const N: usize>(
+    kernel: &'static Elementwise<N>,
+    role: Role,
+    isa: Isa,
+    operands: &[Argument; N],
+) -> Outcome {
+    if role == Role::Strict && operands.iter().any(|x| x.kind == Kind::Weak) {
+        return Err(Refused);
+    }
+    // SAFETY: the caller's.
+    unsafe {
+        match common_kind(operands)? {
+            Kind::Single => typed::<f32, N>(kernel, role, isa, operands),
+            _ => typed::<f64, N>(kernel, role, isa, operands),
+        }
+    }
+}
+
+/// Whether an array is computed sooner than another library's function begins.
+fn few(x: &Argument) -> bool {
+    x.shape().iter().product::<usize>() <= 32
+}
+
+/// `power`: a constant small exponent has a way of its own. `NumPy`'s function of two arrays is the
+/// faster one on AVX-512.
+///
+/// # Safety
+///
+/// As [`call`].
+pub unsafe fn power(
+    kernel: &'static Elementwise<2>,
+    isa: Isa,
+    args: *const *mut ffi::PyObject,
+    nargs: isize,
+    kwnames: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: the caller's.
+    unsafe {
+        finish(|| {
+            let operands: [Argument; 2] = arguments(args, nargs, kwnames)?;
+            let [x, y] = operands;
+            match constant_power(y.scalar).filter(|_| y.array.is_null() && x.ndim() > 0) {
+                Some(constant) if common_kind(&operands)? == x.kind => {
+                    run(constant, Role::Function, isa, &[x])
+                }
+                _ if isa == Isa::Avx512 && !few(&x) => Err(Refused),
+                _ => run(kernel, Role::Function, isa, &operands),
+            }
+        })
+    }
+}
+
+/// The rule of `power` for its base.
+///
+/// # Safety
+///
+/// As [`call`].
+pub unsafe fn power_vjp0(
+    kernel: &'static Elementwise<3>,
+    isa: Isa,
+    args: *const *mut ffi::PyObject,
+    nargs: isize,
+    kwnames: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: the caller's.
+    unsafe {
+        finish(|| {
+            let operands: [Argument; 3] = arguments(args, nargs, kwnames)?;
+            let [g, x, y] = operands;
+            match constant_power_rule(y.scalar).filter(|_| y.array.is_null() && x.ndim() > 0) {
+                Some(constant) if common_kind(&operands)? == x.kind => {
+                    run(constant, Role::Rule, isa, &[g, x])
+                }
+                _ => run(kernel, Role::Rule, isa, &operands),
+            }
+        })
     }
 }
 
 #[inline]
 unsafe fn typed<T: Element, const N: usize>(
     kernel: &'static Elementwise<N>,
+    role: Role,
     isa: Isa,
     operands: &[Argument; N],
 ) -> Outcome {
@@ -57,62 +161,69 @@ unsafe fn typed<T: Element, const N: usize>(
         return scalar::<T, N>(kernel, isa, operands);
     };
     let shape = first.shape();
+    let mut slots = [T::ZERO; N];
     let mut ins = [std::ptr::null::<T>(); N];
     let mut advance = [1; N];
-    let mut splats = [MaybeUninit::<Splat<T>>::uninit(); N];
     for i in 0..N {
         let x = &operands[i];
         if x.ndim() == 0 {
-            ins[i] = splats[i].write(Splat::new(x.value()?)).as_ptr();
+            slots[i] = x.value()?;
+            ins[i] = &raw const slots[i];
             advance[i] = 0;
         } else if x.contiguous() && x.shape() == shape {
             ins[i] = x.data();
         } else {
             // SAFETY: the caller's.
-            return unsafe { strided::<T, N>(kernel, isa, operands) };
+            return unsafe { strided::<T, N>(kernel, role, isa, operands) };
         }
     }
     let size = shape.iter().product::<usize>();
-    if !kernel.suits(size) {
-        return Err(Refused);
-    }
-    // SAFETY: the operands are contiguous and of one shape, or splats.
+    // SAFETY: the operands are contiguous and of one shape, or scalars.
     unsafe {
         let (array, out) = match new_array::<T>(shape.len(), shape.as_ptr(), std::ptr::null(), size)
         {
             Ok(made) => made,
             Err(null) => return Ok(null),
         };
-        unlocked(size * kernel.cost as usize, || {
+        unlocked(kernel.time(isa, size), || {
             apply_contiguous(isa, kernel, out, size, ins, advance);
         });
         Ok(array)
     }
 }
 
-#[cold]
+/// The kernel's value for one element each.
+unsafe fn single<T: Element, const N: usize>(
+    kernel: &'static Elementwise<N>,
+    isa: Isa,
+    ins: [*const T; N],
+) -> T {
+    let mut out = T::ZERO;
+    let line = Lines { out: &raw mut out, lines: 1, length: 1, ins, advance: [0; N], jump: [0; N] };
+    // SAFETY: the caller vouches for the operands; the output has one element.
+    unsafe { T::pick(kernel)(isa, &line, false) };
+    out
+}
+
 fn scalar<T: Element, const N: usize>(
     kernel: &'static Elementwise<N>,
     isa: Isa,
     operands: &[Argument; N],
 ) -> Outcome {
-    let mut splats = [Splat::new(T::ZERO); N];
-    for (splat, x) in splats.iter_mut().zip(operands) {
-        *splat = Splat::new(x.value()?);
+    let mut slots = [T::ZERO; N];
+    for (slot, x) in slots.iter_mut().zip(operands) {
+        *slot = x.value()?;
     }
-    let ins = std::array::from_fn(|i| splats[i].as_ptr());
-    let mut out = T::ZERO;
-    // SAFETY: the operands are splats, the output has one element; the lock is held.
-    unsafe {
-        T::pick(kernel)(isa, &raw mut out, 1, ins, [0; N]);
-        Ok(new_scalar(out))
-    }
+    let ins = std::array::from_fn(|i| &raw const slots[i]);
+    // SAFETY: the operands are there; the lock is held.
+    unsafe { Ok(new_scalar(single(kernel, isa, ins))) }
 }
 
 /// Broadcast or strided operands.
 #[inline(never)]
 unsafe fn strided<T: Element, const N: usize>(
     kernel: &'static Elementwise<N>,
+    role: Role,
     isa: Isa,
     operands: &[Argument; N],
 ) -> Outcome {
@@ -132,9 +243,6 @@ unsafe fn strided<T: Element, const N: usize>(
         }
     }
     let size = shape.iter().product::<usize>();
-    if !kernel.suits(size) {
-        return Err(Refused);
-    }
     let mut slots = [T::ZERO; N];
     let mut views = [const { MaybeUninit::<Operand<T>>::uninit() }; N];
     for i in 0..N {
@@ -142,37 +250,104 @@ unsafe fn strided<T: Element, const N: usize>(
     }
     // SAFETY: all are written.
     let mut views = views.map(|view| unsafe { view.assume_init() });
+    if matches!(role, Role::Rule | Role::Factor) && size > 1 {
+        let repeated = |view: &Operand<T>| view.strides[..nd].iter().all(|&stride| stride == 0);
+        if views.iter().all(repeated) {
+            // SAFETY: the operands have an element; the lock is held.
+            return unsafe {
+                let value = single(kernel, isa, views.map(|view| view.data));
+                new_repeated(value, shape)
+            };
+        }
+        // SAFETY: the operand has an element.
+        let ones =
+            role == Role::Factor && repeated(&views[0]) && unsafe { *views[0].data } == T::ONE;
+        if ones && operands[N - 1].shape() == shape {
+            let factor = operands[N - 1].array.cast::<ffi::PyObject>();
+            // SAFETY: the array is alive and the lock is held.
+            unsafe { ffi::Py_INCREF(factor) };
+            return Ok(factor);
+        }
+    }
 
-    // Column-major operands give a column-major output, as NumPy's do: walk the dimensions backwards.
-    let fortran = nd > 1
-        && operands.iter().any(|x| x.ndim() == nd && !x.contiguous())
-        && operands.iter().all(|x| {
-            // SAFETY: the array is alive.
-            x.ndim() < nd || unsafe { (*x.array).flags & NPY_ARRAY_F_CONTIGUOUS != 0 }
-        });
+    // The output lies in memory as the operands do: walk the dimensions in their order.
+    let order = memory_order(nd, &views);
     let mut strides = [0isize; MAX_DIMS];
-    if fortran {
+    let in_order = (0..nd).all(|d| order[d] == d);
+    if !in_order {
         let mut stride = size_of::<T>() as isize;
-        for d in 0..nd {
-            strides[d] = stride;
-            stride *= shape[d] as isize;
+        for d in (0..nd).rev() {
+            strides[order[d]] = stride;
+            stride *= shape[order[d]] as isize;
         }
     }
     // SAFETY: the strides and the shape have `nd` entries; the operands are readable at every index
     // of the shape.
     unsafe {
-        let order = if fortran { strides.as_ptr() } else { std::ptr::null() };
-        let (array, out) = match new_array::<T>(nd, shape.as_ptr(), order, size) {
+        let strides = if in_order { std::ptr::null() } else { strides.as_ptr() };
+        let (array, out) = match new_array::<T>(nd, shape.as_ptr(), strides, size) {
             Ok(made) => made,
             Err(null) => return Ok(null),
         };
-        if fortran {
-            shape.reverse();
+        if !in_order {
+            let old: [usize; MAX_DIMS] = std::array::from_fn(|d| if d < nd { shape[d] } else { 1 });
+            for d in 0..nd {
+                shape[d] = old[order[d]];
+            }
             for view in &mut views {
-                view.strides[..nd].reverse();
+                let old = view.strides;
+                for d in 0..nd {
+                    view.strides[d] = old[order[d]];
+                }
             }
         }
-        unlocked(size * kernel.cost as usize, || apply(isa, kernel, out, shape, &views));
+        unlocked(kernel.time(isa, size), || apply(isa, kernel, out, shape, &views));
         Ok(array)
     }
+}
+
+/// A read-only array that repeats one element: a new reference.
+unsafe fn new_repeated<T: Element>(value: T, shape: &[usize]) -> Outcome {
+    let strides = [0isize; MAX_DIMS];
+    // SAFETY: the lock is held; the strides lead to the one element.
+    unsafe {
+        match new_array::<T>(shape.len(), shape.as_ptr(), strides.as_ptr(), 1) {
+            Ok((array, out)) => {
+                out.write(value);
+                (*array.cast::<PyArrayObject>()).flags &= !NPY_ARRAY_WRITEABLE;
+                Ok(array)
+            }
+            Err(null) => Ok(null),
+        }
+    }
+}
+
+/// The dimensions from the outermost to the innermost in memory, as `NumPy` finds them: a dimension
+/// goes outside another one if no operand objects, and one wishes it.
+fn memory_order<T, const N: usize>(nd: usize, views: &[Operand<T>; N]) -> [usize; MAX_DIMS] {
+    let mut order: [usize; MAX_DIMS] = std::array::from_fn(|d| d);
+    for next in (0..nd).rev() {
+        // `next` goes inwards past all that it must.
+        let mut place = next;
+        for inner in next + 1..nd {
+            let (mut wished, mut clear) = (false, false);
+            for view in views {
+                let (mine, other) = (view.strides[next].abs(), view.strides[order[inner]].abs());
+                if mine != 0 && other != 0 {
+                    if other <= mine {
+                        (wished, clear) = (false, true);
+                        break;
+                    }
+                    (wished, clear) = (true, true);
+                }
+            }
+            if wished {
+                place = inner;
+            } else if clear {
+                break;
+            }
+        }
+        order[next..=place].rotate_left(1);
+    }
+    order
 }

@@ -7,11 +7,19 @@
 mod api;
 mod block;
 mod elementwise;
+mod engine;
+mod indexing;
+mod keywords;
 mod operand;
 mod optimizers;
+mod order;
+mod places;
 mod products;
 mod reductions;
+mod sorting;
 mod table;
+mod unbroadcast;
+mod views;
 
 use std::ffi::CString;
 
@@ -99,6 +107,7 @@ fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // SAFETY: `load` has filled the table; the type is a live object.
     let block = unsafe { Bound::from_borrowed_ptr(py, api::api().block.cast()) };
     module.add("Block", block)?;
+    engine::add_to(module)?;
     module.add_function(wrap_pyfunction!(memory_stats, module)?)?;
     module.add_function(wrap_pyfunction!(empty_cache, module)?)?;
     module.add_function(wrap_pyfunction!(get_num_threads, module)?)?;

@@ -1,7 +1,7 @@
 //! The optimizers' updates, in place.
 
+use backpass_kernels::descent::{self, Leaf};
 use backpass_kernels::isa::Isa;
-use backpass_kernels::momentum::{self, Leaf};
 use numpy::npyffi::{NPY_ARRAY_WRITEABLE, PyArrayObject};
 use pyo3::ffi;
 
@@ -20,14 +20,45 @@ pub unsafe fn momentum_update(
     nargs: isize,
     kwnames: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
+    // SAFETY: the caller vouches for the call.
+    unsafe { update::<true>(isa, args, nargs, kwnames) }
+}
+
+/// Calls `sgd_update` from Python.
+///
+/// # Safety
+///
+/// As the interpreter calls a `METH_FASTCALL | METH_KEYWORDS` function.
+pub unsafe fn sgd_update(
+    isa: Isa,
+    args: *const *mut ffi::PyObject,
+    nargs: isize,
+    kwnames: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: the caller vouches for the call.
+    unsafe { update::<false>(isa, args, nargs, kwnames) }
+}
+
+/// Arrays a leaf: weights, velocities (with momentum) and gradients, in this order; the last are
+/// only read.
+const fn roles(momentum: bool) -> usize {
+    if momentum { 3 } else { 2 }
+}
+
+unsafe fn update<const MOMENTUM: bool>(
+    isa: Isa,
+    args: *const *mut ffi::PyObject,
+    nargs: isize,
+    kwnames: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
     // SAFETY: the interpreter's lock is held and the arguments are alive.
     unsafe {
         finish(|| {
             let count = nargs as usize;
-            if count == 0 || !count.is_multiple_of(3) || kwnames.is_null() {
+            if count == 0 || !count.is_multiple_of(roles(MOMENTUM)) || kwnames.is_null() {
                 return Err(Refused);
             }
-            let (mut rate, mut decay) = (None, None);
+            let (mut rate, mut decay) = (None, if MOMENTUM { None } else { Some(0.0) });
             for i in 0..ffi::PyTuple_GET_SIZE(kwnames) {
                 let name = ffi::PyTuple_GET_ITEM(kwnames, i);
                 let value = Argument::new(*args.add(count).offset(i))?;
@@ -36,7 +67,7 @@ pub unsafe fn momentum_update(
                 }
                 if same(name, api().learning_rate) {
                     rate = Some(value.scalar);
-                } else if same(name, api().momentum) {
+                } else if MOMENTUM && same(name, api().momentum) {
                     decay = Some(value.scalar);
                 } else {
                     return Err(Refused);
@@ -48,17 +79,16 @@ pub unsafe fn momentum_update(
                 arrays.push(Argument::new(*args.add(i))?);
             }
             match arrays[0].kind {
-                Kind::Single => typed::<f32>(isa, &arrays, rate, decay),
-                Kind::Double => typed::<f64>(isa, &arrays, rate, decay),
+                Kind::Single => typed::<f32, MOMENTUM>(isa, &arrays, rate, decay),
+                Kind::Double => typed::<f64, MOMENTUM>(isa, &arrays, rate, decay),
                 Kind::Weak => Err(Refused),
             }
         })
     }
 }
 
-/// Whether a written array shares memory with another one.
-fn overlap<T: Element>(arrays: &[Argument]) -> bool {
-    let written = arrays.len() / 3 * 2;
+/// Whether one of the first `written` arrays shares memory with another array.
+fn overlap<T: Element>(arrays: &[Argument], written: usize) -> bool {
     let mut spans: Vec<(usize, usize, bool)> = arrays
         .iter()
         .enumerate()
@@ -80,8 +110,14 @@ fn overlap<T: Element>(arrays: &[Argument]) -> bool {
     })
 }
 
-unsafe fn typed<T: Element>(isa: Isa, arrays: &[Argument], rate: f64, decay: f64) -> Outcome {
-    let leaves = arrays.len() / 3;
+unsafe fn typed<T: Element, const MOMENTUM: bool>(
+    isa: Isa,
+    arrays: &[Argument],
+    rate: f64,
+    decay: f64,
+) -> Outcome {
+    let leaves = arrays.len() / roles(MOMENTUM);
+    let written = arrays.len() - leaves;
     let kind = arrays[0].kind;
     let mut size = 0;
     for (i, x) in arrays.iter().enumerate() {
@@ -90,7 +126,7 @@ unsafe fn typed<T: Element>(isa: Isa, arrays: &[Argument], rate: f64, decay: f64
         }
         // SAFETY: the array is alive.
         let flags = unsafe { (*x.array.cast::<PyArrayObject>()).flags };
-        if i < 2 * leaves && flags & NPY_ARRAY_WRITEABLE == 0 {
+        if i < written && flags & NPY_ARRAY_WRITEABLE == 0 {
             return Err(Refused);
         }
         if x.shape() != arrays[i % leaves].shape() {
@@ -98,7 +134,7 @@ unsafe fn typed<T: Element>(isa: Isa, arrays: &[Argument], rate: f64, decay: f64
         }
         size += x.shape().iter().product::<usize>();
     }
-    if overlap::<T>(arrays) {
+    if overlap::<T>(arrays, written) {
         return Err(Refused);
     }
     // SAFETY: the lock is held; the arrays are contiguous, of one shape a leaf, and apart.
@@ -106,12 +142,22 @@ unsafe fn typed<T: Element>(isa: Isa, arrays: &[Argument], rate: f64, decay: f64
         let parts: Vec<Leaf<T>> = (0..leaves)
             .map(|i| Leaf {
                 weights: arrays[i].data::<T>().cast_mut(),
-                velocity: arrays[leaves + i].data::<T>().cast_mut(),
-                gradient: arrays[2 * leaves + i].data(),
+                velocity: if MOMENTUM {
+                    arrays[leaves + i].data::<T>().cast_mut()
+                } else {
+                    std::ptr::null_mut()
+                },
+                gradient: arrays[written + i].data(),
                 n: arrays[i].shape().iter().product(),
             })
             .collect();
-        unlocked(size * 15, || momentum::momentum_update(isa, &parts, rate, decay));
+        unlocked(size * 15, || {
+            if MOMENTUM {
+                descent::momentum_update(isa, &parts, rate, decay);
+            } else {
+                descent::sgd_update(isa, &parts, rate);
+            }
+        });
         let none = ffi::Py_None();
         ffi::Py_INCREF(none);
         Ok(none)

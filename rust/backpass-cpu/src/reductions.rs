@@ -1,17 +1,20 @@
 //! Reductions, softmax and its relatives.
 
-use backpass_kernels::elementwise::{COPY, apply};
+use backpass_kernels::extremes;
 use backpass_kernels::isa::Isa;
 use backpass_kernels::layout::{MAX_DIMS, Operand};
 use backpass_kernels::pool::Scratch;
 use backpass_kernels::reduce::{self, Reduction, Shape};
 use backpass_kernels::softmax;
+use backpass_kernels::variance;
 use pyo3::ffi;
 
-use crate::api::api;
+pub use crate::keywords::same;
+use crate::keywords::{Keywords, axes};
 use crate::operand::{
     Argument, Element, Kind, Outcome, Refused, common_kind, finish, new_array, new_scalar, unlocked,
 };
+use crate::order::{Dense, Order, groups, output};
 
 /// A kernel along an axis.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -20,6 +23,10 @@ pub enum Along {
     Reduce(Reduction),
     /// g, ans, x
     ExtremeVjp,
+    /// x; whether the root is taken, and `ddof`
+    Variance(bool, isize),
+    /// g, x; for the root g, ans, x
+    VarianceVjp(bool, isize),
     /// x
     LogSumExp,
     /// g, ans, x
@@ -37,113 +44,45 @@ pub enum Along {
 impl Along {
     fn arity(self) -> usize {
         match self {
-            Self::Reduce(_) | Self::LogSumExp | Self::Softmax | Self::LogSoftmax => 1,
-            Self::SoftmaxVjp | Self::LogSoftmaxVjp => 2,
-            Self::ExtremeVjp | Self::LogSumExpVjp => 3,
+            Self::Reduce(_)
+            | Self::Variance(..)
+            | Self::LogSumExp
+            | Self::Softmax
+            | Self::LogSoftmax => 1,
+            Self::SoftmaxVjp | Self::LogSoftmaxVjp | Self::VarianceVjp(false, _) => 2,
+            Self::ExtremeVjp | Self::LogSumExpVjp | Self::VarianceVjp(true, _) => 3,
         }
     }
 
     fn reduces(self) -> bool {
-        matches!(self, Self::Reduce(_) | Self::LogSumExp)
+        matches!(self, Self::Reduce(_) | Self::Variance(..) | Self::LogSumExp)
     }
 
     fn has_keepdims(self) -> bool {
-        self.reduces() || matches!(self, Self::ExtremeVjp | Self::LogSumExpVjp)
+        self.reduces()
+            || matches!(self, Self::ExtremeVjp | Self::LogSumExpVjp | Self::VarianceVjp(..))
+    }
+
+    fn has_ddof(self) -> bool {
+        matches!(self, Self::Variance(..) | Self::VarianceVjp(..))
+    }
+
+    /// The same with a `ddof`, which must be less than `n`.
+    fn with_ddof(self, ddof: isize, n: usize) -> Result<Self, Refused> {
+        let made = match self {
+            Self::Variance(root, _) => Self::Variance(root, ddof),
+            Self::VarianceVjp(root, _) => Self::VarianceVjp(root, ddof),
+            other => return Ok(other),
+        };
+        if (n as isize) > ddof { Ok(made) } else { Err(Refused) }
     }
 
     fn picoseconds(self) -> usize {
         match self {
             Self::Reduce(_) => 60,
-            Self::ExtremeVjp => 200,
+            Self::ExtremeVjp | Self::Variance(..) | Self::VarianceVjp(..) => 200,
             _ => 800,
         }
-    }
-}
-
-/// `axis` and `keepdims` as given.
-struct Keywords {
-    axis: *mut ffi::PyObject,
-    keepdims: bool,
-}
-
-unsafe fn keywords(
-    kernel: Along,
-    values: *const *mut ffi::PyObject,
-    kwnames: *mut ffi::PyObject,
-) -> Result<Keywords, Refused> {
-    // SAFETY: the interpreter hands over a tuple of names and as many values.
-    unsafe {
-        let api = api();
-        let mut found = Keywords { axis: ffi::Py_None(), keepdims: false };
-        if kwnames.is_null() {
-            return Ok(found);
-        }
-        for i in 0..ffi::PyTuple_GET_SIZE(kwnames) {
-            let name = ffi::PyTuple_GET_ITEM(kwnames, i);
-            let value = *values.offset(i);
-            if same(name, api.axis) {
-                found.axis = value;
-            } else if kernel.has_keepdims() && same(name, api.keepdims) {
-                if value != ffi::Py_True() && value != ffi::Py_False() {
-                    return Err(Refused);
-                }
-                found.keepdims = value == ffi::Py_True();
-            } else {
-                return Err(Refused);
-            }
-        }
-        Ok(found)
-    }
-}
-
-/// Whether two names are the same: names in calls are interned nearly always.
-///
-/// # Safety
-///
-/// Both are strings.
-#[inline(always)]
-pub unsafe fn same(name: *mut ffi::PyObject, known: *mut ffi::PyObject) -> bool {
-    // SAFETY: both are strings.
-    name == known || unsafe { ffi::PyUnicode_Compare(name, known) == 0 }
-}
-
-/// The dimensions that `axis` names, as bits.
-unsafe fn axes(axis: *mut ffi::PyObject, nd: usize) -> Result<u64, Refused> {
-    // SAFETY: each use follows a test of the type.
-    unsafe {
-        if axis == ffi::Py_None() {
-            return Ok((1 << nd) - 1);
-        }
-        if ffi::Py_TYPE(axis) == &raw mut ffi::PyTuple_Type {
-            let mut mask = 0;
-            for i in 0..ffi::PyTuple_GET_SIZE(axis) {
-                let bit = one_axis(ffi::PyTuple_GET_ITEM(axis, i), nd)?;
-                if mask & bit != 0 {
-                    return Err(Refused);
-                }
-                mask |= bit;
-            }
-            return Ok(mask);
-        }
-        one_axis(axis, nd)
-    }
-}
-
-unsafe fn one_axis(axis: *mut ffi::PyObject, nd: usize) -> Result<u64, Refused> {
-    // SAFETY: the test of the type comes first.
-    unsafe {
-        if ffi::Py_TYPE(axis) != &raw mut ffi::PyLong_Type {
-            return Err(Refused);
-        }
-        let mut value = ffi::PyLong_AsLong(axis);
-        if value == -1 && !ffi::PyErr_Occurred().is_null() {
-            ffi::PyErr_Clear();
-            return Err(Refused);
-        }
-        if value < 0 {
-            value += nd as std::ffi::c_long;
-        }
-        if value < 0 || value as usize >= nd { Err(Refused) } else { Ok(1 << value) }
     }
 }
 
@@ -166,7 +105,8 @@ pub unsafe fn call(
             if nargs as usize != arity {
                 return Err(Refused);
             }
-            let keywords = keywords(kernel, args.add(arity), kwnames)?;
+            let (keepdims, ddof) = (kernel.has_keepdims(), kernel.has_ddof());
+            let keywords = Keywords::read(keepdims, ddof, args.add(arity), kwnames)?;
             let mut read = [Argument::new(*args)?; 3];
             for (i, slot) in read[..arity].iter_mut().enumerate() {
                 *slot = Argument::new(*args.add(i))?;
@@ -177,173 +117,6 @@ pub unsafe fn call(
             }
         })
     }
-}
-
-/// The array's dimensions in the order in which they lie in memory.
-struct Order {
-    dims: [usize; MAX_DIMS],
-    nd: usize,
-    /// Whether the array is contiguous in this order.
-    dense: bool,
-}
-
-impl Order {
-    /// The order of `x`, without the dimensions in `flat`, along which it is one element.
-    fn of<T: Element>(x: &Argument, flat: u64) -> Self {
-        let nd = x.ndim();
-        let shape = x.shape();
-        let size = |d: usize| if flat >> d & 1 == 1 { 1 } else { shape[d] };
-        let mut order = Self { dims: std::array::from_fn(|d| d), nd, dense: true };
-        if !x.contiguous() || flat != 0 {
-            order.dims[..nd].sort_by_key(|&d| {
-                let unit = size(d) == 1;
-                std::cmp::Reverse(if unit { isize::MAX } else { x.stride::<T>(d).abs() })
-            });
-            let mut expected = 1;
-            for &d in order.dims[..nd].iter().rev() {
-                if size(d) != 1 {
-                    order.dense &= x.stride::<T>(d) == expected;
-                    expected *= size(d) as isize;
-                }
-            }
-            if !order.dense {
-                order.dims = std::array::from_fn(|d| d);
-            }
-        }
-        order
-    }
-
-    /// The order of `x` if the dimensions in `mask` are neighbours in it, else one in which they are:
-    /// with the shape about them.
-    fn about<T: Element>(x: &Argument, mask: u64) -> (Self, Shape) {
-        let mut order = Self::of::<T>(x, 0);
-        if groups(&order, x.shape(), mask, 0).1 > 1 {
-            order.dims = std::array::from_fn(|d| d);
-            order.dims[..order.nd].sort_by_key(|&d| mask >> d & 1);
-        }
-        let shape = groups(&order, x.shape(), mask, 0).0[0];
-        (order, shape)
-    }
-
-    /// The argument's strides in this order, for the dimensions in `keep`.
-    fn operand<T: Element>(
-        &self,
-        x: &Operand<T>,
-        shape: &[usize],
-        keep: u64,
-    ) -> (Operand<T>, [usize; MAX_DIMS], usize) {
-        let mut view = Operand { data: x.data, strides: [0; MAX_DIMS] };
-        let mut dims = [1; MAX_DIMS];
-        let mut nd = 0;
-        for &d in &self.dims[..self.nd] {
-            if keep >> d & 1 == 1 {
-                dims[nd] = shape[d];
-                view.strides[nd] = x.strides[d];
-                nd += 1;
-            }
-        }
-        (view, dims, nd)
-    }
-}
-
-/// An operand laid out contiguously: itself, or a copy.
-enum Dense<T: Copy> {
-    Itself(*const T),
-    Copied(Scratch<T>),
-}
-
-impl<T: Element> Dense<T> {
-    fn new(isa: Isa, view: &Operand<T>, shape: &[usize]) -> Self {
-        let mut expected = 1;
-        let mut dense = true;
-        for d in (0..shape.len()).rev() {
-            if shape[d] != 1 {
-                dense &= view.strides[d] == expected;
-                expected *= shape[d] as isize;
-            }
-        }
-        if dense {
-            return Self::Itself(view.data);
-        }
-        let copy = Scratch::new(expected as usize);
-        // SAFETY: the operand is readable at every index, the copy has room for all of them.
-        unsafe { apply(isa, COPY, copy.as_ptr(), shape, &[*view]) };
-        Self::Copied(copy)
-    }
-
-    fn as_ptr(&self) -> *const T {
-        match self {
-            Self::Itself(data) => *data,
-            Self::Copied(copy) => copy.as_ptr(),
-        }
-    }
-}
-
-/// The shape about the reduced axes, innermost group of them first; each group leaves one element.
-fn groups(order: &Order, shape: &[usize], mask: u64, flat: u64) -> ([Shape; MAX_DIMS], usize) {
-    let mut runs = [(false, 1usize); MAX_DIMS];
-    let mut count = 0;
-    for &d in &order.dims[..order.nd] {
-        if shape[d] == 1 || flat >> d & 1 == 1 {
-            continue;
-        }
-        let reduced = mask >> d & 1 == 1;
-        if count > 0 && runs[count - 1].0 == reduced {
-            runs[count - 1].1 *= shape[d];
-        } else {
-            runs[count] = (reduced, shape[d]);
-            count += 1;
-        }
-    }
-    let mut shapes = [Shape { outer: 1, len: 1, inner: 1 }; MAX_DIMS];
-    let mut found = 0;
-    for i in (0..count).rev().filter(|&i| runs[i].0) {
-        let outer = runs[..i].iter().map(|run| run.1).product();
-        let inner = runs[i + 1..count].iter().filter(|run| !run.0).map(|run| run.1).product();
-        shapes[found] = Shape { outer, len: runs[i].1, inner };
-        found += 1;
-    }
-    if found == 0 {
-        shapes[0].outer = runs[..count].iter().map(|run| run.1).product();
-        found = 1;
-    }
-    (shapes, found)
-}
-
-/// An output: its object and data.
-type Made<T> = Result<(*mut ffi::PyObject, *mut T), *mut ffi::PyObject>;
-
-/// An array of the dimensions in `keep`, laid out in `order`; the others have size 1 or, without
-/// `keepdims`, are left out.
-unsafe fn output<T: Element>(order: &Order, shape: &[usize], keep: u64, keepdims: bool) -> Made<T> {
-    let mut dims = [1usize; MAX_DIMS];
-    let mut place = [0usize; MAX_DIMS];
-    let mut nd = 0;
-    for d in 0..order.nd {
-        place[d] = nd;
-        if keep >> d & 1 == 1 {
-            dims[nd] = shape[d];
-            nd += 1;
-        } else if keepdims {
-            nd += 1;
-        }
-    }
-    let mut strides = [size_of::<T>() as isize; MAX_DIMS];
-    let mut stride = size_of::<T>() as isize;
-    let mut natural = true;
-    let mut last = usize::MAX;
-    for &d in order.dims[..order.nd].iter().rev() {
-        if keep >> d & 1 == 1 {
-            strides[place[d]] = stride;
-            stride *= shape[d] as isize;
-            natural &= shape[d] == 1 || d < last;
-            last = if shape[d] == 1 { last } else { d };
-        }
-    }
-    let size = stride as usize / size_of::<T>();
-    let strides = if natural { std::ptr::null() } else { strides.as_ptr() };
-    // SAFETY: shape and strides have `nd` entries.
-    unsafe { new_array(nd, dims.as_ptr(), strides, size) }
 }
 
 unsafe fn typed<T: Element>(
@@ -361,26 +134,52 @@ unsafe fn typed<T: Element>(
     }
     // SAFETY: the axis is a live object.
     let mask = unsafe { axes(keywords.axis, nd)? };
+    let ones = if keywords.keepdims { mask } else { 0 };
+    let kernel = if kernel.has_ddof() {
+        let reduced = (0..nd).filter(|d| mask >> d & 1 == 1).map(|d| shape[d]).product();
+        kernel.with_ddof(keywords.ddof, reduced)?
+    } else {
+        kernel
+    };
     // SAFETY: the lock is held.
     unsafe {
-        if kernel.reduces()
-            && let Some(about) = plain(x, mask)
+        if kernel.reduces() {
+            return reduced::<T>(kernel, isa, x, mask, ones);
+        }
+        along::<T>(kernel, isa, arguments, mask, keywords.keepdims)
+    }
+}
+
+/// `x`, which has elements, reduced along the axes in `mask`; those in `ones` stay, with length 1.
+///
+/// # Safety
+///
+/// The interpreter's lock is held.
+pub unsafe fn reduced<T: Element>(
+    kernel: Along,
+    isa: Isa,
+    x: &Argument,
+    mask: u64,
+    ones: u64,
+) -> Outcome {
+    // SAFETY: the caller's.
+    unsafe {
+        if x.contiguous()
+            && let Some(about) = plain(x.shape(), mask)
         {
-            let keepdims = keywords.keepdims;
-            return Ok(plain_reduction::<T>(kernel, isa, x, about, mask, keepdims));
+            return Ok(plain_reduction::<T>(kernel, isa, x, about, mask, ones));
         }
         match kernel {
-            Along::Reduce(kind) => reduction::<T>(kind, isa, x, mask, keywords.keepdims),
-            Along::LogSumExp => logsumexp::<T>(isa, x, mask, keywords.keepdims),
-            _ => along::<T>(kernel, isa, arguments, mask, keywords.keepdims),
+            Along::Reduce(kind) => reduction::<T>(kind, isa, x, mask, ones),
+            _ => general::<T>(kernel, isa, x, mask, ones),
         }
     }
 }
 
-/// The shape about the axes if the array is contiguous and they are neighbours: the usual case.
+/// The shape of a contiguous array about the axes if they are neighbours: the usual case.
 #[inline(always)]
-fn plain(x: &Argument, mask: u64) -> Option<Shape> {
-    if mask == 0 || !x.contiguous() {
+pub fn plain(shape: &[usize], mask: u64) -> Option<Shape> {
+    if mask == 0 {
         return None;
     }
     let first = mask.trailing_zeros() as usize;
@@ -388,13 +187,33 @@ fn plain(x: &Argument, mask: u64) -> Option<Shape> {
     if (mask >> first).count_ones() as usize != last - first + 1 {
         return None;
     }
-    let shape = x.shape();
     let product = |part: &[usize]| part.iter().product();
     Some(Shape {
         outer: product(&shape[..first]),
         len: product(&shape[first..=last]),
         inner: product(&shape[last + 1..]),
     })
+}
+
+/// Computes what reduces `x`, which is contiguous.
+unsafe fn run_reduction<T: Element>(
+    kernel: Along,
+    isa: Isa,
+    about: Shape,
+    x: *const T,
+    out: *mut T,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        match kernel {
+            Along::Reduce(kind) => reduce::reduce(isa, kind, about, x, out, T::count(about.len)),
+            Along::Variance(root, ddof) => {
+                let divisor = T::of((about.len as isize - ddof) as f64);
+                variance::variance(isa, root, about, x, out, divisor);
+            }
+            _ => softmax::logsumexp(isa, about, x, out),
+        }
+    }
 }
 
 /// A reduction of an array in the usual case: a new reference, or null with an exception set.
@@ -404,25 +223,16 @@ unsafe fn plain_reduction<T: Element>(
     x: &Argument,
     about: Shape,
     mask: u64,
-    keepdims: bool,
+    ones: u64,
 ) -> *mut ffi::PyObject {
     let cost = about.size() * kernel.picoseconds();
-    let run = |out: *mut T| {
-        // SAFETY: the array has the shape, the output a number for each group.
-        unsafe {
-            match kernel {
-                Along::Reduce(kind) => {
-                    reduce::reduce(isa, kind, about, x.data(), out, T::count(about.len));
-                }
-                _ => softmax::logsumexp(isa, about, x.data(), out),
-            }
-        }
-    };
+    // SAFETY: the array has the shape, the output a number for each group.
+    let run = |out: *mut T| unsafe { run_reduction(kernel, isa, about, x.data(), out) };
     let mut dims = [std::mem::MaybeUninit::<usize>::uninit(); MAX_DIMS];
     let mut nd = 0;
     for (d, &size) in x.shape().iter().enumerate() {
         let reduced = mask >> d & 1 == 1;
-        if !reduced || keepdims {
+        if !reduced || ones >> d & 1 == 1 {
             dims[nd].write(if reduced { 1 } else { size });
             nd += 1;
         }
@@ -460,7 +270,7 @@ unsafe fn reduction<T: Element>(
     isa: Isa,
     x: &Argument,
     mask: u64,
-    keepdims: bool,
+    ones: u64,
 ) -> Outcome {
     let shape = x.shape();
     let nd = shape.len();
@@ -479,7 +289,7 @@ unsafe fn reduction<T: Element>(
     let dense = Dense::new(isa, &view, &dims[..used]);
     let (shapes, passes) = groups(&order, shape, mask, flat);
     let keep = !mask & ((1 << nd) - 1);
-    let scalar = keep == 0 && !keepdims;
+    let scalar = keep == 0 && ones == 0;
     let divisor = shapes[..passes].iter().map(|s| s.len).product::<usize>();
     let run = |out: *mut T| {
         let mut from = dense.as_ptr();
@@ -508,7 +318,7 @@ unsafe fn reduction<T: Element>(
             unlocked(size * Along::Reduce(kind).picoseconds(), || run(&raw mut out));
             return Ok(new_scalar(out));
         }
-        match output::<T>(&order, shape, keep, keepdims) {
+        match output::<T>(&order, shape, keep, ones) {
             Ok((array, out)) => {
                 unlocked(size * Along::Reduce(kind).picoseconds(), || run(out));
                 Ok(array)
@@ -518,7 +328,14 @@ unsafe fn reduction<T: Element>(
     }
 }
 
-unsafe fn logsumexp<T: Element>(isa: Isa, x: &Argument, mask: u64, keepdims: bool) -> Outcome {
+/// A reduction that is not made of reductions of parts.
+unsafe fn general<T: Element>(
+    kernel: Along,
+    isa: Isa,
+    x: &Argument,
+    mask: u64,
+    ones: u64,
+) -> Outcome {
     let shape = x.shape();
     let (order, about) = Order::about::<T>(x, mask);
     let mut slot = T::ZERO;
@@ -526,17 +343,17 @@ unsafe fn logsumexp<T: Element>(isa: Isa, x: &Argument, mask: u64, keepdims: boo
     let (view, dims, nd) = order.operand(&whole, shape, u64::MAX);
     let dense = Dense::new(isa, &view, &dims[..nd]);
     let keep = !mask & ((1 << nd) - 1);
-    let cost = about.size() * Along::LogSumExp.picoseconds();
+    let cost = about.size() * kernel.picoseconds();
     // SAFETY: the lock is held; the output has a number for each group.
     unsafe {
-        if keep == 0 && !keepdims {
+        if keep == 0 && ones == 0 {
             let mut out = T::ZERO;
-            unlocked(cost, || softmax::logsumexp(isa, about, dense.as_ptr(), &raw mut out));
+            unlocked(cost, || run_reduction(kernel, isa, about, dense.as_ptr(), &raw mut out));
             return Ok(new_scalar(out));
         }
-        match output::<T>(&order, shape, keep, keepdims) {
+        match output::<T>(&order, shape, keep, ones) {
             Ok((array, out)) => {
-                unlocked(cost, || softmax::logsumexp(isa, about, dense.as_ptr(), out));
+                unlocked(cost, || run_reduction(kernel, isa, about, dense.as_ptr(), out));
                 Ok(array)
             }
             Err(null) => Ok(null),
@@ -595,7 +412,11 @@ unsafe fn along<T: Element>(
     };
     let x = lay(&x.broadcast(shape, third_slot)?, u64::MAX);
     let (g, ans) = match kernel {
-        Along::ExtremeVjp | Along::LogSumExpVjp => {
+        Along::VarianceVjp(false, _) => {
+            let g = grouped(&arguments[0], shape, mask, keepdims, first_slot)?;
+            (Some(lay(&g, keep)), None)
+        }
+        Along::ExtremeVjp | Along::LogSumExpVjp | Along::VarianceVjp(..) => {
             let g = grouped(&arguments[0], shape, mask, keepdims, first_slot)?;
             let ans = grouped(&arguments[1], shape, mask, keepdims, second_slot)?;
             (Some(lay(&g, keep)), Some(lay(&ans, keep)))
@@ -613,18 +434,24 @@ unsafe fn along<T: Element>(
     let (x, g, ans) = (x.as_ptr(), pointer(&g), pointer(&ans));
     // SAFETY: the lock is held; every operand is contiguous in the output's order.
     unsafe {
-        let (array, out) = match output::<T>(&order, shape, u64::MAX, false) {
+        let (array, out) = match output::<T>(&order, shape, u64::MAX, 0) {
             Ok(made) => made,
             Err(null) => return Ok(null),
         };
         unlocked(about.size() * kernel.picoseconds(), || match kernel {
-            Along::ExtremeVjp => reduce::extreme_vjp(isa, about, g, ans, x, out),
+            Along::ExtremeVjp => extremes::extreme_vjp(isa, about, g, ans, x, out),
             Along::LogSumExpVjp => softmax::logsumexp_vjp(isa, about, g, ans, x, out),
             Along::Softmax => softmax::softmax(isa, about, x, out),
             Along::LogSoftmax => softmax::log_softmax(isa, about, x, out),
             Along::SoftmaxVjp => softmax::softmax_vjp(isa, about, g, x, out),
             Along::LogSoftmaxVjp => softmax::log_softmax_vjp(isa, about, g, x, out),
-            Along::Reduce(_) | Along::LogSumExp => unreachable!("these reduce"),
+            Along::VarianceVjp(root, ddof) => {
+                let divisor = T::of((about.len as isize - ddof) as f64);
+                variance::variance_vjp(isa, root, about, g, ans, x, out, divisor);
+            }
+            Along::Reduce(_) | Along::Variance(..) | Along::LogSumExp => {
+                unreachable!("these reduce")
+            }
         });
         Ok(array)
     }

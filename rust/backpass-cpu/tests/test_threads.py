@@ -36,7 +36,9 @@ def results(dtype):
         found["transposed"] = KERNELS["matmul.vjp0"](np.ascontiguousarray(x[:, :300]), y)
     weights, velocity = x.copy(), x[::-1].copy()
     KERNELS["momentum_update"](weights, velocity, x, learning_rate=0.1, momentum=0.9)
-    return found | {"weights": weights, "velocity": velocity}
+    plain = x.copy()
+    KERNELS["sgd_update"](plain, weights, learning_rate=0.1)
+    return found | {"weights": weights, "velocity": velocity, "plain": plain}
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

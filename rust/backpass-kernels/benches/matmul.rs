@@ -28,7 +28,16 @@ const CASES: &[Case] = &[
     (256, 100, 200, false, true),
     (256, 100, 10, false, false),
     (64, 64, 64, false, false),
+    (256, 784, 200, false, true),
+    (256, 784, 200, true, false),
+    (256, 784, 200, true, true),
     (1024, 1024, 1024, false, false),
+    (1024, 1024, 1024, false, true),
+    (1024, 1024, 1024, true, false),
+    (1024, 1024, 1024, true, true),
+    (48, 777, 193, false, false),
+    (777, 48, 193, true, false),
+    (48, 193, 777, false, true),
 ];
 
 fn view(data: &[f32], rows: usize, columns: usize, transposed: bool) -> Matrix<f32> {

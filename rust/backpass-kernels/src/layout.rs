@@ -1,7 +1,6 @@
 //! Walking strided operands without materialising broadcasts.
 
 use crate::real::Real;
-use crate::simd::MAX_BYTES;
 
 /// The most dimensions an operand may have.
 pub const MAX_DIMS: usize = 32;
@@ -12,9 +11,32 @@ const GATHER: usize = 256;
 /// Up to this length of the innermost dimension, several lines are handled at once.
 const SHORT: usize = 64;
 
-/// A loop over `n` contiguous outputs. Operand `i` is read at `ins[i]` and advances with the output
-/// if `advance[i]` is 1; if it is 0, [`MAX_BYTES`] bytes of the same value lie there.
-pub type Inner<'a, T, const N: usize> = &'a mut dyn FnMut(*mut T, usize, [*const T; N], [usize; N]);
+/// Up to this length, even where that means to gather an operand.
+const SHORTEST: usize = 12;
+
+/// Lines of outputs that lie one after the other.
+///
+/// Operand `i` of the first line begins at `ins[i]`, and that of the next one `jump[i]` elements
+/// further on. Along a line it advances with the output if `advance[i]` is 1; if it is 0, one element
+/// stands for the whole line.
+#[derive(Clone, Copy, Debug)]
+pub struct Lines<T, const N: usize> {
+    /// The first output.
+    pub out: *mut T,
+    /// How many lines there are.
+    pub lines: usize,
+    /// Elements of a line.
+    pub length: usize,
+    /// Where each operand begins.
+    pub ins: [*const T; N],
+    /// 1 or 0.
+    pub advance: [usize; N],
+    /// Elements from line to line.
+    pub jump: [isize; N],
+}
+
+/// What is done with lines.
+pub type Inner<'a, T, const N: usize> = &'a mut dyn FnMut(&Lines<T, N>);
 
 /// One operand: where its first element lies, and its strides in elements, one a dimension of the
 /// output (0 where it is broadcast).
@@ -26,89 +48,132 @@ pub struct Operand<T> {
     pub strides: [isize; MAX_DIMS],
 }
 
-/// `MAX_BYTES` of the same value.
-#[repr(align(64))]
-#[derive(Clone, Copy)]
-pub struct Splat<T>([T; MAX_BYTES / 4])
-where
-    T: Copy;
-
-impl<T: Real> Splat<T> {
-    /// `x`, over and over.
-    #[inline(always)]
-    pub fn new(x: T) -> Self {
-        Self([x; MAX_BYTES / 4])
-    }
-
-    /// Where it begins.
-    #[inline(always)]
-    pub fn as_ptr(&self) -> *const T {
-        self.0.as_ptr()
-    }
-}
-
-/// Calls `inner` over the whole output of shape `shape`, which is contiguous (C order).
-///
-/// Neighbouring dimensions are merged where every operand allows it. An operand without unit stride
-/// is gathered 256 elements at a time.
-///
-/// # Safety
-///
-/// Every operand is readable at every index of `shape`; `out` is what `inner` needs.
-pub unsafe fn walk<T: Real, const N: usize>(
-    out: *mut T,
-    shape: &[usize],
-    operands: &[Operand<T>; N],
-    inner: Inner<'_, T, N>,
-) {
-    if shape.contains(&0) {
-        return;
-    }
-    // Merge dimensions, the last one first: `dims[0]` is the innermost.
-    let mut dims = [1usize; MAX_DIMS];
-    let mut strides = [[0isize; N]; MAX_DIMS];
-    let mut count = 0;
-    for d in (0..shape.len()).rev() {
-        if shape[d] == 1 {
-            continue;
-        }
-        let mergeable = count > 0
-            && (0..N).all(|i| {
-                operands[i].strides[d] == strides[count - 1][i] * dims[count - 1] as isize
-            });
-        if mergeable {
-            dims[count - 1] *= shape[d];
-        } else {
-            dims[count] = shape[d];
-            for i in 0..N {
-                strides[count][i] = operands[i].strides[d];
-            }
-            count += 1;
-        }
-    }
-    let mut walk = Walk {
-        dims,
-        strides,
-        count: count.max(1),
-        bases: std::array::from_fn(|i| operands[i].data),
-        index: [0; MAX_DIMS],
-    };
-    // A short innermost dimension is taken together with the next one.
-    let paired = count > 1 && dims[0] <= SHORT;
-    // SAFETY: the caller vouches for the operands.
-    unsafe { if paired { walk.pairs(out, inner) } else { walk.lines(out, inner) } }
-}
-
-/// The merged dimensions, the innermost first, and where the walk stands.
-struct Walk<T, const N: usize> {
+/// Operands whose neighbouring dimensions have been merged where every one of them allows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Walk<T, const N: usize> {
+    /// Sizes, the innermost first.
     dims: [usize; MAX_DIMS],
     strides: [[isize; N]; MAX_DIMS],
+    /// How many dimensions are left, at least 1.
     count: usize,
     bases: [*const T; N],
     index: [usize; MAX_DIMS],
 }
 
 impl<T: Real, const N: usize> Walk<T, N> {
+    /// The walk over operands of the shape `shape`.
+    #[must_use]
+    pub fn new(shape: &[usize], operands: &[Operand<T>; N]) -> Self {
+        let mut dims = [1usize; MAX_DIMS];
+        let mut strides = [[0isize; N]; MAX_DIMS];
+        let mut count = 0;
+        for d in (0..shape.len()).rev() {
+            if shape[d] == 1 {
+                continue;
+            }
+            let mergeable = count > 0
+                && (0..N).all(|i| {
+                    operands[i].strides[d] == strides[count - 1][i] * dims[count - 1] as isize
+                });
+            if mergeable {
+                dims[count - 1] *= shape[d];
+            } else {
+                dims[count] = shape[d];
+                for i in 0..N {
+                    strides[count][i] = operands[i].strides[d];
+                }
+                count += 1;
+            }
+        }
+        Self {
+            dims,
+            strides,
+            count: count.max(1),
+            bases: std::array::from_fn(|i| operands[i].data),
+            index: [0; MAX_DIMS],
+        }
+    }
+
+    /// Elements of the output.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.dims[..self.count].iter().product()
+    }
+
+    /// The size of the outermost dimension.
+    #[must_use]
+    pub fn outermost(&self) -> usize {
+        self.dims[self.count - 1]
+    }
+
+    /// The part of the walk from `start` to `end` of the outermost dimension.
+    #[must_use]
+    pub fn part(&self, start: usize, end: usize) -> Self {
+        let mut part = *self;
+        let last = self.count - 1;
+        part.dims[last] = end - start;
+        for (base, stride) in part.bases.iter_mut().zip(self.strides[last]) {
+            *base = base.wrapping_offset(start as isize * stride);
+        }
+        part
+    }
+
+    /// The walk at one index of the outermost dimension; there must be another one.
+    #[must_use]
+    pub fn at(&self, index: usize) -> Self {
+        let mut part = self.part(index, index + 1);
+        part.count -= 1;
+        part
+    }
+
+    /// The walk as one line, if that is what it is.
+    #[must_use]
+    pub fn line(&self, out: *mut T) -> Option<Lines<T, N>> {
+        let step = self.strides[0];
+        (self.count == 1 && step.iter().all(|&s| s == 0 || s == 1)).then(|| Lines {
+            out,
+            lines: 1,
+            length: self.dims[0],
+            ins: self.bases,
+            advance: step.map(|s| usize::from(s != 0)),
+            jump: [0; N],
+        })
+    }
+
+    /// Whether there is but one dimension.
+    #[must_use]
+    pub fn is_flat(&self) -> bool {
+        self.count == 1
+    }
+
+    /// Calls `inner` over the whole output, which is contiguous.
+    ///
+    /// # Safety
+    ///
+    /// Every operand is readable at every index; `out` is what `inner` needs.
+    pub unsafe fn run(mut self, out: *mut T, inner: Inner<'_, T, N>) {
+        if self.size() == 0 {
+            return;
+        }
+        let (length, step, jump) = (self.dims[0], self.strides[0], self.strides[1]);
+        let plain = step.iter().all(|&s| s == 0 || s == 1);
+        let repeats = (0..N).all(|i| jump[i] == 0 || (step[i] == 1 && jump[i] == length as isize));
+        // A short innermost dimension is taken together with the next one.
+        let paired = self.count > 1
+            && length <= SHORT
+            && (!plain || length <= SHORTEST || (repeats && step != [0; N]));
+        // SAFETY: the caller vouches for the operands.
+        unsafe {
+            if paired {
+                self.pairs(out, inner);
+            } else if plain {
+                self.lines(out, inner);
+            } else {
+                self.gathered(out, inner);
+            }
+        }
+    }
+
     /// Goes on by one along the dimensions from `first` on.
     #[inline(always)]
     fn advance(&mut self, first: usize) {
@@ -128,26 +193,31 @@ impl<T: Real, const N: usize> Walk<T, N> {
         }
     }
 
-    /// Calls `inner` once a line of the innermost dimension, or more often where it must be gathered.
-    unsafe fn lines(&mut self, mut out: *mut T, inner: Inner<'_, T, N>) {
+    /// Calls `inner` once for all lines of the two innermost dimensions.
+    fn lines(&mut self, mut out: *mut T, inner: Inner<'_, T, N>) {
+        let (length, lines) = (self.dims[0], self.dims[1]);
+        let outer: usize = self.dims[2..self.count.max(2)].iter().product();
+        let advance = std::array::from_fn(|i| usize::from(self.strides[0][i] != 0));
+        let jump = self.strides[1];
+        for _ in 0..outer {
+            inner(&Lines { out, lines, length, ins: self.bases, advance, jump });
+            out = out.wrapping_add(lines * length);
+            self.advance(2);
+        }
+    }
+
+    /// Calls `inner` after so many elements as fit have been gathered from operands without unit
+    /// stride.
+    unsafe fn gathered(&mut self, mut out: *mut T, inner: Inner<'_, T, N>) {
         let length = self.dims[0];
         let step = self.strides[0];
         let outer: usize = self.dims[1..self.count].iter().product();
-        let gathers = step.iter().any(|&s| s != 0 && s != 1);
         let advance = std::array::from_fn(|i| usize::from(step[i] != 0));
-        let mut splats = [Splat::new(T::ZERO); N];
         let mut gathered = [[T::ZERO; GATHER]; N];
         for _ in 0..outer {
             let mut ins = self.bases;
-            for i in 0..N {
-                if step[i] == 0 {
-                    // SAFETY: the caller vouches for every index.
-                    splats[i] = Splat::new(unsafe { *self.bases[i] });
-                    ins[i] = splats[i].as_ptr();
-                }
-            }
             let mut start = 0;
-            while gathers && start < length {
+            while start < length {
                 let n = GATHER.min(length - start);
                 for i in 0..N {
                     if step[i] == 1 {
@@ -161,13 +231,10 @@ impl<T: Real, const N: usize> Walk<T, N> {
                         ins[i] = gathered[i].as_ptr();
                     }
                 }
-                inner(out.wrapping_add(start), n, ins, advance);
+                inner(&Lines { out, lines: 1, length: n, ins, advance, jump: [0; N] });
+                out = out.wrapping_add(n);
                 start += n;
             }
-            if !gathers {
-                inner(out, length, ins, advance);
-            }
-            out = out.wrapping_add(length);
             self.advance(1);
         }
     }
@@ -176,12 +243,11 @@ impl<T: Real, const N: usize> Walk<T, N> {
     unsafe fn pairs(&mut self, mut out: *mut T, inner: Inner<'_, T, N>) {
         let (length, lines) = (self.dims[0], self.dims[1]);
         let (step, jump) = (self.strides[0], self.strides[1]);
-        let outer: usize = self.dims[2..self.count.max(2)].iter().product();
+        let outer: usize = self.dims[2..self.count].iter().product();
         let fit = (GATHER / length).min(lines);
         let whole: [bool; N] = std::array::from_fn(|i| step[i] == 1 && jump[i] == length as isize);
         let single: [bool; N] = std::array::from_fn(|i| step[i] == 0 && jump[i] == 0);
         let advance = std::array::from_fn(|i| usize::from(!single[i]));
-        let mut splats = [Splat::new(T::ZERO); N];
         let mut gathered = [[T::ZERO; GATHER]; N];
         for _ in 0..outer {
             let mut line = 0;
@@ -190,12 +256,8 @@ impl<T: Real, const N: usize> Walk<T, N> {
                 let mut ins = [std::ptr::null(); N];
                 for i in 0..N {
                     let base = self.bases[i].wrapping_offset(line as isize * jump[i]);
-                    if whole[i] {
+                    if whole[i] || single[i] {
                         ins[i] = base;
-                    } else if single[i] {
-                        // SAFETY: within the operand.
-                        splats[i] = Splat::new(unsafe { *base });
-                        ins[i] = splats[i].as_ptr();
                     } else {
                         // A line that repeats itself is gathered once.
                         if line == 0 || jump[i] != 0 {
@@ -212,7 +274,7 @@ impl<T: Real, const N: usize> Walk<T, N> {
                         ins[i] = gathered[i].as_ptr();
                     }
                 }
-                inner(out, n * length, ins, advance);
+                inner(&Lines { out, lines: 1, length: n * length, ins, advance, jump: [0; N] });
                 out = out.wrapping_add(n * length);
                 line += n;
             }

@@ -5,16 +5,22 @@
 //! another language; each states what it needs of them. Results do not depend on the number of
 //! threads.
 
+mod along;
+mod columns;
+pub mod descent;
 pub mod elementwise;
+pub mod extremes;
+pub mod gather;
 pub mod isa;
 pub mod layout;
 pub mod math;
 pub mod matmul;
-pub mod momentum;
 pub mod pool;
 pub mod real;
 pub mod reduce;
 pub mod settings;
 pub mod simd;
 pub mod softmax;
+pub mod sorting;
 pub mod threads;
+pub mod variance;

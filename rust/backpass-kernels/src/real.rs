@@ -98,6 +98,40 @@ pub trait Real:
     fn expit<S: Simd<Self>>(s: S, x: S::V) -> S::V;
     /// The error function.
     fn erf<S: Simd<Self>>(s: S, x: S::V) -> S::V;
+    /// The complement of the error function.
+    fn erfc<S: Simd<Self>>(s: S, x: S::V) -> S::V;
+    /// The tangent.
+    fn tan<S: Simd<Self>>(s: S, x: S::V) -> S::V;
+    /// The inverse sine.
+    fn arcsin<S: Simd<Self>>(s: S, x: S::V) -> S::V;
+    /// The inverse cosine.
+    fn arccos<S: Simd<Self>>(s: S, x: S::V) -> S::V;
+    /// The inverse tangent.
+    fn arctan<S: Simd<Self>>(s: S, x: S::V) -> S::V;
+    /// The hyperbolic sine.
+    fn sinh<S: Simd<Self>>(s: S, x: S::V) -> S::V;
+    /// The hyperbolic cosine.
+    fn cosh<S: Simd<Self>>(s: S, x: S::V) -> S::V;
+    /// The inverse hyperbolic sine.
+    fn arcsinh<S: Simd<Self>>(s: S, x: S::V) -> S::V;
+    /// The inverse hyperbolic cosine.
+    fn arccosh<S: Simd<Self>>(s: S, x: S::V) -> S::V;
+    /// The inverse hyperbolic tangent.
+    fn arctanh<S: Simd<Self>>(s: S, x: S::V) -> S::V;
+    /// The logarithm of the logistic function.
+    fn log_expit<S: Simd<Self>>(s: S, x: S::V) -> S::V;
+    /// The cube root.
+    fn cbrt<S: Simd<Self>>(s: S, x: S::V) -> S::V;
+    /// The angle of the point (x, y).
+    fn arctan2<S: Simd<Self>>(s: S, y: S::V, x: S::V) -> S::V;
+    /// ln(exp(x) + exp(y))
+    fn logaddexp<S: Simd<Self>>(s: S, x: S::V, y: S::V) -> S::V;
+    /// log2(2**x + 2**y)
+    fn logaddexp2<S: Simd<Self>>(s: S, x: S::V, y: S::V) -> S::V;
+    /// sqrt(x**2 + y**2)
+    fn hypot<S: Simd<Self>>(s: S, x: S::V, y: S::V) -> S::V;
+    /// x to the y.
+    fn power<S: Simd<Self>>(s: S, x: S::V, y: S::V) -> S::V;
 
     /// `exp` of the standard library.
     fn std_exp(self) -> Self;
@@ -131,12 +165,28 @@ pub trait Real:
     fn std_asin(self) -> Self;
     /// `acos` of the standard library.
     fn std_acos(self) -> Self;
+    /// `cbrt` of the standard library.
+    fn std_cbrt(self) -> Self;
+    /// `atan2` of the standard library.
+    fn std_atan2(self, x: Self) -> Self;
+    /// `hypot` of the standard library.
+    fn std_hypot(self, y: Self) -> Self;
+    /// `powf` of the standard library.
+    fn std_pow(self, y: Self) -> Self;
     /// `erf` of `libm`.
     fn std_erf(self) -> Self;
+    /// `erfc` of `libm`.
+    fn std_erfc(self) -> Self;
+    /// `asinh` of `libm`; the standard library's is less exact.
+    fn std_asinh(self) -> Self;
+    /// `acosh` of `libm`.
+    fn std_acosh(self) -> Self;
+    /// `atanh` of `libm`.
+    fn std_atanh(self) -> Self;
 }
 
 macro_rules! real {
-    ($t:ident, $erf:ident) => {
+    ($t:ident, $erf:ident $erfc:ident $asinh:ident $acosh:ident $atanh:ident) => {
         impl Real for $t {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -200,23 +250,48 @@ macro_rules! real {
                 kernel.run(unsafe { crate::simd::avx512::Avx512::new() })
             }
 
-            real!(@math exp::exp exp::exp2 exp::expm1 exp::expit exp::tanh log::ln log::log2
-                log::log10 log::log1p trig::sin trig::cos erf::erf);
+            real!(@math exp::exp exp::exp2 exp::expm1 exp::expit log::ln log::log2 log::log10
+                log::log1p log::log_expit trig::sin trig::cos trig::tan inverse::arcsin
+                inverse::arccos inverse::arctan hyperbolic::sinh hyperbolic::cosh
+                hyperbolic::tanh hyperbolic::arcsinh hyperbolic::arccosh hyperbolic::arctanh
+                power::cbrt erf::erf erf::erfc);
+            real!(@math2 inverse::arctan2 log::logaddexp log::logaddexp2 power::hypot
+                power::power);
             real!(@std std_exp exp, std_exp2 exp2, std_expm1 exp_m1, std_ln ln, std_log2 log2,
                 std_log10 log10, std_log1p ln_1p, std_sin sin, std_cos cos, std_tan tan,
                 std_sinh sinh, std_cosh cosh, std_tanh tanh, std_atan atan, std_asin asin,
-                std_acos acos);
-
+                std_acos acos, std_cbrt cbrt);
+            real!(@std2 std_atan2 atan2, std_hypot hypot, std_pow powf);
             #[inline]
-            fn std_erf(self) -> Self {
-                libm::$erf(self)
+            fn std_acosh(self) -> Self {
+                // `libm` gives numbers for some below 1.
+                if self < 1.0 { $t::NAN } else { libm::$acosh(self) }
             }
+            real!(@libm std_erf $erf, std_erfc $erfc, std_asinh $asinh, std_atanh $atanh);
         }
     };
     (@math $($module:ident::$f:ident)*) => {$(
         #[inline(always)]
         fn $f<S: Simd<Self>>(s: S, x: S::V) -> S::V {
             crate::math::$module::$f(s, x)
+        }
+    )*};
+    (@math2 $($module:ident::$f:ident)*) => {$(
+        #[inline(always)]
+        fn $f<S: Simd<Self>>(s: S, x: S::V, y: S::V) -> S::V {
+            crate::math::$module::$f(s, x, y)
+        }
+    )*};
+    (@std2 $($name:ident $f:ident),*) => {$(
+        #[inline]
+        fn $name(self, other: Self) -> Self {
+            self.$f(other)
+        }
+    )*};
+    (@libm $($name:ident $f:ident),*) => {$(
+        #[inline]
+        fn $name(self) -> Self {
+            libm::$f(self)
         }
     )*};
     (@std $($name:ident $f:ident),*) => {$(
@@ -227,5 +302,5 @@ macro_rules! real {
     )*};
 }
 
-real!(f32, erff);
-real!(f64, erf);
+real!(f32, erff erfcf asinhf acoshf atanhf);
+real!(f64, erf erfc asinh acosh atanh);

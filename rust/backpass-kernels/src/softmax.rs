@@ -1,9 +1,10 @@
 //! Softmax and its relatives along one axis, shifted by the group's maximum so that nothing
 //! overflows.
 
+use crate::along::{Axis, Body, Max, Shape, Sum, for_groups};
 use crate::isa::Isa;
 use crate::real::Real;
-use crate::reduce::{Axis, Body, Max, Shape, Sum, for_groups};
+use crate::reduce::{Reduction, SEGMENT, by_segments, reduce};
 use crate::simd::Simd;
 
 /// The group's maximum, and 0 for the shift where that is not finite.
@@ -52,7 +53,22 @@ impl<T: Real> Body<T> for LogSumExp<T> {
 /// processor has `isa`.
 pub unsafe fn logsumexp<T: Real>(isa: Isa, shape: Shape, x: *const T, out: *mut T) {
     // SAFETY: the caller vouches for all of it.
-    unsafe { for_groups(isa, shape, 350 * size_of::<T>() / 4, LogSumExp { x, out }) };
+    unsafe {
+        if is_long_row(shape) {
+            // Those of its segments first.
+            let parts = by_segments(shape.len, |segments, at, to: *mut T| {
+                logsumexp(isa, segments, x.add(at), to);
+            });
+            let len = shape.len.div_ceil(SEGMENT);
+            return logsumexp(isa, Shape { outer: 1, len, inner: 1 }, parts.as_ptr(), out);
+        }
+        for_groups(isa, shape, 350 * size_of::<T>() / 4, LogSumExp { x, out });
+    }
+}
+
+/// Whether the array is one row that is worth to be shared among threads.
+fn is_long_row(shape: Shape) -> bool {
+    shape.groups() == 1 && shape.len >= 2 * SEGMENT
 }
 
 #[derive(Clone, Copy)]
@@ -169,6 +185,92 @@ impl<T: Real, const LOG: bool> Body<T> for Softmax<T, LOG> {
     }
 }
 
+/// exp(x - shift) of segments of a row, into `terms`, and the sum of each segment's.
+#[derive(Clone, Copy)]
+struct Terms<T> {
+    x: *const T,
+    shift: T,
+    terms: *mut T,
+    sums: *mut T,
+}
+
+impl<T: Real> Body<T> for Terms<T> {
+    #[inline(always)]
+    unsafe fn compute<S: Simd<T>, A: Axis<T, S>>(self, s: S, axis: A, data: usize, group: usize) {
+        // SAFETY: the caller vouches for the offsets.
+        unsafe {
+            let (x, terms, shift) = (self.x.add(data), self.terms.add(data), s.splat(self.shift));
+            let sum = axis.fold::<Sum>(
+                s,
+                #[inline(always)]
+                |k| {
+                    let e = T::exp(s, s.sub(axis.load(s, x, k), shift));
+                    axis.store(s, terms, k, e);
+                    e
+                },
+            );
+            axis.put(s, self.sums.add(group), sum);
+        }
+    }
+}
+
+/// Terms over their sum; or the logarithms of that, for segments of a row.
+#[derive(Clone, Copy)]
+struct Shares<T, const LOG: bool> {
+    x: *const T,
+    shift: T,
+    sum: T,
+    out: *mut T,
+}
+
+impl<T: Real, const LOG: bool> Body<T> for Shares<T, LOG> {
+    #[inline(always)]
+    unsafe fn compute<S: Simd<T>, A: Axis<T, S>>(self, s: S, axis: A, data: usize, _: usize) {
+        // SAFETY: the caller vouches for the offsets.
+        unsafe {
+            let (x, out) = (self.x.add(data), self.out.add(data));
+            let (shift, sum) = (s.splat(self.shift), s.splat(self.sum));
+            let log = if LOG { T::ln(s, sum) } else { sum };
+            axis.each(
+                s,
+                #[inline(always)]
+                |k| {
+                    let value = if LOG {
+                        s.sub(s.sub(axis.load(s, x, k), shift), log)
+                    } else {
+                        s.div(axis.load(s, out, k), sum)
+                    };
+                    axis.store(s, out, k, value);
+                },
+            );
+        }
+    }
+}
+
+/// See [`softmax`] and [`log_softmax`], for one long row.
+unsafe fn long_row<T: Real, const LOG: bool>(isa: Isa, len: usize, x: *const T, out: *mut T) {
+    let row = Shape { outer: 1, len, inner: 1 };
+    let cost = size_of::<T>() / 4;
+    let (mut shift, mut sum) = (T::ZERO, T::ZERO);
+    // SAFETY: the caller vouches for the row and the output.
+    unsafe {
+        reduce(isa, Reduction::Max, row, x, &raw mut shift, T::ONE);
+        if LOG && shift.std_abs() == T::INFINITY {
+            shift = T::ZERO;
+        }
+        let sums = by_segments(len, |segments, at, sums: *mut T| {
+            let (x, terms) = (x.add(at), out.add(at));
+            for_groups(isa, segments, 300 * cost, Terms { x, shift, terms, sums });
+        });
+        let parts = Shape { outer: 1, len: len.div_ceil(SEGMENT), inner: 1 };
+        reduce(isa, Reduction::Sum, parts, sums.as_ptr(), &raw mut sum, T::ONE);
+        by_segments(len, |segments, at, _: *mut T| {
+            let (x, out) = (x.add(at), out.add(at));
+            for_groups(isa, segments, 100 * cost, Shares::<T, LOG> { x, shift, sum, out });
+        });
+    }
+}
+
 /// exp(x) / sum(exp(x)) along the axis.
 ///
 /// # Safety
@@ -176,7 +278,7 @@ impl<T: Real, const LOG: bool> Body<T> for Softmax<T, LOG> {
 /// `x` and `out` have `shape`, are contiguous and do not overlap; the processor has `isa`.
 pub unsafe fn softmax<T: Real>(isa: Isa, shape: Shape, x: *const T, out: *mut T) {
     // SAFETY: the caller vouches for all of it.
-    unsafe { for_groups(isa, shape, 400 * size_of::<T>() / 4, Softmax::<T, false> { x, out }) };
+    unsafe { shares::<T, false>(isa, shape, x, out) };
 }
 
 /// x - log(sum(exp(x))) along the axis.
@@ -186,7 +288,19 @@ pub unsafe fn softmax<T: Real>(isa: Isa, shape: Shape, x: *const T, out: *mut T)
 /// `x` and `out` have `shape`, are contiguous and do not overlap; the processor has `isa`.
 pub unsafe fn log_softmax<T: Real>(isa: Isa, shape: Shape, x: *const T, out: *mut T) {
     // SAFETY: the caller vouches for all of it.
-    unsafe { for_groups(isa, shape, 400 * size_of::<T>() / 4, Softmax::<T, true> { x, out }) };
+    unsafe { shares::<T, true>(isa, shape, x, out) };
+}
+
+/// See [`softmax`] and [`log_softmax`].
+unsafe fn shares<T: Real, const LOG: bool>(isa: Isa, shape: Shape, x: *const T, out: *mut T) {
+    // SAFETY: the caller vouches for all of it.
+    unsafe {
+        if is_long_row(shape) {
+            long_row::<T, LOG>(isa, shape.len, x, out);
+        } else {
+            for_groups(isa, shape, 400 * size_of::<T>() / 4, Softmax::<T, LOG> { x, out });
+        }
+    }
 }
 
 #[derive(Clone, Copy)]

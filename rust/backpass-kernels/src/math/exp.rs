@@ -5,7 +5,7 @@ use crate::simd::Simd;
 
 /// x brought to n ln 2 + r with integral n and |r| <= ln(2) / 2: (n, r).
 #[inline(always)]
-fn reduce<T: Real, S: Simd<T>>(s: S, x: S::V) -> (S::V, S::V) {
+pub(super) fn reduce<T: Real, S: Simd<T>>(s: S, x: S::V) -> (S::V, S::V) {
     let n = s.round(s.mul(x, s.splat(T::LOG2_E[0])));
     let r = s.fnma(n, s.splat(T::LN_2[0]), x);
     (n, s.fnma(n, s.splat(T::LN_2[1]), r))
@@ -32,6 +32,16 @@ pub fn exp<T: Real, S: Simd<T>>(s: S, x: S::V) -> S::V {
     }
     let (n, y) = exp_parts(s, x);
     s.scale(s.add(s.splat(T::ONE), y), n)
+}
+
+/// e to the x + low, for `low` within the rounding of x.
+#[inline(always)]
+pub(super) fn exp_sum<T: Real, S: Simd<T>>(s: S, x: S::V, low: S::V) -> S::V {
+    let (n, r) = reduce(s, clamp(s, T::EXP_MIN, x, T::EXP_MAX));
+    let sum = s.add(r, low);
+    let y = s.fma(s.mul(sum, sum), s.poly(sum, T::EXP), sum);
+    let lost = s.sub(low, s.sub(sum, r));
+    s.scale(s.add(s.splat(T::ONE), s.add(y, lost)), n)
 }
 
 /// 2 to the x.
@@ -90,15 +100,4 @@ fn std_expit<T: Real>(x: T) -> T {
     let x = x.wide();
     let e = (-x.abs()).exp();
     T::of(if x < 0.0 { e } else { 1.0 } / (1.0 + e))
-}
-
-/// The hyperbolic tangent.
-#[inline(always)]
-pub fn tanh<T: Real, S: Simd<T>>(s: S, x: S::V) -> S::V {
-    if !S::FUSED {
-        return s.map(x, T::std_tanh);
-    }
-    let a = s.min(s.splat(T::TANH_MAX), s.abs(x));
-    let y = expm1(s, s.add(a, a));
-    s.copysign(s.div(y, s.add(y, s.splat(T::TWO))), x)
 }

@@ -8,6 +8,9 @@
 
 pub mod erf;
 pub mod exp;
+pub mod hyperbolic;
+pub mod inverse;
 pub mod log;
+pub mod power;
 pub mod tables;
 pub mod trig;

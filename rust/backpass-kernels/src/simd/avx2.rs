@@ -2,9 +2,9 @@
 
 use core::arch::x86_64::{
     __m256, __m256d, __m256i, _CMP_EQ_OQ, _CMP_LT_OQ, _CMP_NEQ_UQ, _MM_FROUND_NO_EXC,
-    _MM_FROUND_TO_NEAREST_INT, _mm256_add_epi32, _mm256_add_epi64, _mm256_add_pd, _mm256_add_ps,
-    _mm256_and_pd, _mm256_and_ps, _mm256_and_si256, _mm256_andnot_pd, _mm256_andnot_ps,
-    _mm256_blendv_pd, _mm256_blendv_ps, _mm256_castpd_si256, _mm256_castps_si256,
+    _MM_FROUND_TO_NEAREST_INT, _mm_sfence, _mm256_add_epi32, _mm256_add_epi64, _mm256_add_pd,
+    _mm256_add_ps, _mm256_and_pd, _mm256_and_ps, _mm256_and_si256, _mm256_andnot_pd,
+    _mm256_andnot_ps, _mm256_blendv_pd, _mm256_blendv_ps, _mm256_castpd_si256, _mm256_castps_si256,
     _mm256_castsi256_pd, _mm256_castsi256_ps, _mm256_cmp_pd, _mm256_cmp_ps, _mm256_cvtepi32_ps,
     _mm256_cvtps_epi32, _mm256_cvtsd_f64, _mm256_cvtss_f32, _mm256_div_pd, _mm256_div_ps,
     _mm256_fmadd_pd, _mm256_fmadd_ps, _mm256_fnmadd_pd, _mm256_fnmadd_ps, _mm256_loadu_pd,
@@ -15,8 +15,8 @@ use core::arch::x86_64::{
     _mm256_permute2f128_pd, _mm256_permute2f128_ps, _mm256_round_pd, _mm256_round_ps,
     _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_set1_pd, _mm256_set1_ps, _mm256_slli_epi32,
     _mm256_slli_epi64, _mm256_sqrt_pd, _mm256_sqrt_ps, _mm256_srli_epi32, _mm256_srli_epi64,
-    _mm256_storeu_pd, _mm256_storeu_ps, _mm256_sub_epi32, _mm256_sub_epi64, _mm256_sub_pd,
-    _mm256_sub_ps, _mm256_xor_pd, _mm256_xor_ps,
+    _mm256_storeu_pd, _mm256_storeu_ps, _mm256_stream_pd, _mm256_stream_ps, _mm256_sub_epi32,
+    _mm256_sub_epi64, _mm256_sub_pd, _mm256_sub_ps, _mm256_xor_pd, _mm256_xor_ps,
 };
 
 use super::Simd;
@@ -105,7 +105,7 @@ unsafe fn split_pd(x: __m256d) -> (__m256d, __m256d) {
 macro_rules! avx2 {
     (
         $t:ident, $v:ty, $lanes:literal, $width:literal, $subnormal:literal,
-        $loadu:ident $maskload:ident $storeu:ident $maskstore:ident $set1:ident
+        $loadu:ident $maskload:ident $storeu:ident $maskstore:ident $stream:ident $set1:ident
         $add:ident $sub:ident $mul:ident $div:ident $fmadd:ident $fnmadd:ident $sqrt:ident
         $xor:ident $and:ident $andnot:ident $or:ident $max:ident $min:ident
         $round:ident $cmp:ident $blendv:ident $movemask:ident $power:ident $split:ident
@@ -136,6 +136,14 @@ macro_rules! avx2 {
             #[inline(always)]
             unsafe fn store_partial(self, p: *mut $t, n: usize, v: $v) {
                 unsafe { $maskstore(p, window($width * n), v) }
+            }
+            #[inline(always)]
+            unsafe fn stream(self, p: *mut $t, v: $v) {
+                unsafe { $stream(p, v) }
+            }
+            #[inline(always)]
+            fn fence(self) {
+                unsafe { _mm_sfence() }
             }
             #[inline(always)]
             fn splat(self, x: $t) -> $v {
@@ -263,13 +271,26 @@ macro_rules! avx2 {
                     $loadu(lanes.as_ptr())
                 }
             }
+            #[inline(always)]
+            fn map2(self, a: $v, b: $v, f: impl Fn($t, $t) -> $t) -> $v {
+                let mut lanes: [$t; $lanes] = [0.0; $lanes];
+                let mut others: [$t; $lanes] = [0.0; $lanes];
+                unsafe {
+                    $storeu(lanes.as_mut_ptr(), a);
+                    $storeu(others.as_mut_ptr(), b);
+                    for (x, &y) in lanes.iter_mut().zip(&others) {
+                        *x = f(*x, y);
+                    }
+                    $loadu(lanes.as_ptr())
+                }
+            }
         }
     };
 }
 
 avx2! {
     f32, __m256, 8, 1, 16_777_216.0,
-    _mm256_loadu_ps _mm256_maskload_ps _mm256_storeu_ps _mm256_maskstore_ps _mm256_set1_ps
+    _mm256_loadu_ps _mm256_maskload_ps _mm256_storeu_ps _mm256_maskstore_ps _mm256_stream_ps _mm256_set1_ps
     _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_div_ps _mm256_fmadd_ps _mm256_fnmadd_ps
     _mm256_sqrt_ps _mm256_xor_ps _mm256_and_ps _mm256_andnot_ps _mm256_or_ps _mm256_max_ps
     _mm256_min_ps _mm256_round_ps _mm256_cmp_ps _mm256_blendv_ps _mm256_movemask_ps
@@ -283,7 +304,7 @@ avx2! {
 
 avx2! {
     f64, __m256d, 4, 2, 18_014_398_509_481_984.0,
-    _mm256_loadu_pd _mm256_maskload_pd _mm256_storeu_pd _mm256_maskstore_pd _mm256_set1_pd
+    _mm256_loadu_pd _mm256_maskload_pd _mm256_storeu_pd _mm256_maskstore_pd _mm256_stream_pd _mm256_set1_pd
     _mm256_add_pd _mm256_sub_pd _mm256_mul_pd _mm256_div_pd _mm256_fmadd_pd _mm256_fnmadd_pd
     _mm256_sqrt_pd _mm256_xor_pd _mm256_and_pd _mm256_andnot_pd _mm256_or_pd _mm256_max_pd
     _mm256_min_pd _mm256_round_pd _mm256_cmp_pd _mm256_blendv_pd _mm256_movemask_pd

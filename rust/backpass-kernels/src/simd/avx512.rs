@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::{
     __m512, __m512d, __mmask8, __mmask16, _CMP_EQ_OQ, _CMP_LT_OQ, _CMP_NEQ_UQ, _MM_FROUND_NO_EXC,
-    _MM_FROUND_TO_NEAREST_INT, _MM_MANT_NORM_P75_1P5, _MM_MANT_SIGN_SRC, _mm512_abs_pd,
+    _MM_FROUND_TO_NEAREST_INT, _MM_MANT_NORM_P75_1P5, _MM_MANT_SIGN_SRC, _mm_sfence, _mm512_abs_pd,
     _mm512_abs_ps, _mm512_add_pd, _mm512_add_ps, _mm512_and_pd, _mm512_and_ps, _mm512_andnot_pd,
     _mm512_andnot_ps, _mm512_cmp_pd_mask, _mm512_cmp_ps_mask, _mm512_cvtsd_f64, _mm512_cvtss_f32,
     _mm512_div_pd, _mm512_div_ps, _mm512_fmadd_pd, _mm512_fmadd_ps, _mm512_fnmadd_pd,
@@ -13,7 +13,8 @@ use core::arch::x86_64::{
     _mm512_or_pd, _mm512_or_ps, _mm512_permute_pd, _mm512_permute_ps, _mm512_roundscale_pd,
     _mm512_roundscale_ps, _mm512_scalef_pd, _mm512_scalef_ps, _mm512_set1_pd, _mm512_set1_ps,
     _mm512_shuffle_f32x4, _mm512_shuffle_f64x2, _mm512_sqrt_pd, _mm512_sqrt_ps, _mm512_storeu_pd,
-    _mm512_storeu_ps, _mm512_sub_pd, _mm512_sub_ps, _mm512_xor_pd, _mm512_xor_ps,
+    _mm512_storeu_ps, _mm512_stream_pd, _mm512_stream_ps, _mm512_sub_pd, _mm512_sub_ps,
+    _mm512_xor_pd, _mm512_xor_ps,
 };
 
 use super::Simd;
@@ -38,7 +39,8 @@ impl Avx512 {
 macro_rules! avx512 {
     (
         $t:ty, $v:ty, $m:ty, $lanes:literal,
-        $loadu:ident $maskz_loadu:ident $storeu:ident $mask_storeu:ident $set1:ident
+        $loadu:ident $maskz_loadu:ident $storeu:ident $mask_storeu:ident
+        $stream:ident $set1:ident
         $add:ident $sub:ident $mul:ident $div:ident $fmadd:ident $fnmadd:ident $sqrt:ident
         $abs:ident $xor:ident $and:ident $andnot:ident $or:ident $max:ident $min:ident
         $roundscale:ident $cmp:ident $blend:ident $scalef:ident $getexp:ident $getmant:ident
@@ -69,6 +71,14 @@ macro_rules! avx512 {
             #[inline(always)]
             unsafe fn store_partial(self, p: *mut $t, n: usize, v: $v) {
                 unsafe { $mask_storeu(p, ((1u32 << n) - 1) as $m, v) }
+            }
+            #[inline(always)]
+            unsafe fn stream(self, p: *mut $t, v: $v) {
+                unsafe { $stream(p, v) }
+            }
+            #[inline(always)]
+            fn fence(self) {
+                unsafe { _mm_sfence() }
             }
             #[inline(always)]
             fn splat(self, x: $t) -> $v {
@@ -190,13 +200,26 @@ macro_rules! avx512 {
                     $loadu(lanes.as_ptr())
                 }
             }
+            #[inline(always)]
+            fn map2(self, a: $v, b: $v, f: impl Fn($t, $t) -> $t) -> $v {
+                let mut lanes: [$t; $lanes] = [0.0; $lanes];
+                let mut others: [$t; $lanes] = [0.0; $lanes];
+                unsafe {
+                    $storeu(lanes.as_mut_ptr(), a);
+                    $storeu(others.as_mut_ptr(), b);
+                    for (x, &y) in lanes.iter_mut().zip(&others) {
+                        *x = f(*x, y);
+                    }
+                    $loadu(lanes.as_ptr())
+                }
+            }
         }
     };
 }
 
 avx512! {
     f32, __m512, __mmask16, 16,
-    _mm512_loadu_ps _mm512_maskz_loadu_ps _mm512_storeu_ps _mm512_mask_storeu_ps _mm512_set1_ps
+    _mm512_loadu_ps _mm512_maskz_loadu_ps _mm512_storeu_ps _mm512_mask_storeu_ps _mm512_stream_ps _mm512_set1_ps
     _mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_div_ps _mm512_fmadd_ps _mm512_fnmadd_ps
     _mm512_sqrt_ps _mm512_abs_ps _mm512_xor_ps _mm512_and_ps _mm512_andnot_ps _mm512_or_ps
     _mm512_max_ps _mm512_min_ps _mm512_roundscale_ps _mm512_cmp_ps_mask _mm512_mask_blend_ps
@@ -211,7 +234,7 @@ avx512! {
 
 avx512! {
     f64, __m512d, __mmask8, 8,
-    _mm512_loadu_pd _mm512_maskz_loadu_pd _mm512_storeu_pd _mm512_mask_storeu_pd _mm512_set1_pd
+    _mm512_loadu_pd _mm512_maskz_loadu_pd _mm512_storeu_pd _mm512_mask_storeu_pd _mm512_stream_pd _mm512_set1_pd
     _mm512_add_pd _mm512_sub_pd _mm512_mul_pd _mm512_div_pd _mm512_fmadd_pd _mm512_fnmadd_pd
     _mm512_sqrt_pd _mm512_abs_pd _mm512_xor_pd _mm512_and_pd _mm512_andnot_pd _mm512_or_pd
     _mm512_max_pd _mm512_min_pd _mm512_roundscale_pd _mm512_cmp_pd_mask _mm512_mask_blend_pd

@@ -9,6 +9,7 @@ pub mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub mod avx512;
 pub mod portable;
+pub mod square;
 
 use crate::real::Real;
 
@@ -16,7 +17,7 @@ use crate::real::Real;
 pub const MAX_BYTES: usize = 64;
 
 /// Vectors of `T` on one instruction set.
-#[allow(clippy::missing_safety_doc)] // the safety of the four memory methods is stated once, below
+#[allow(clippy::missing_safety_doc)] // the safety of the five memory methods is stated once, below
 pub trait Simd<T: Real>: Copy {
     /// A vector.
     type V: Copy;
@@ -37,6 +38,12 @@ pub trait Simd<T: Real>: Copy {
     unsafe fn store(self, p: *mut T, v: Self::V);
     /// The first `n <= LANES` lanes to `p`; nothing else is written.
     unsafe fn store_partial(self, p: *mut T, n: usize, v: Self::V);
+
+    /// `LANES` elements to `p`, which must be writeable and aligned to the vector, past the caches;
+    /// [`Simd::fence`] comes last.
+    unsafe fn stream(self, p: *mut T, v: Self::V);
+    /// Orders what was streamed before all that is stored later.
+    fn fence(self);
 
     /// `x` in every lane.
     fn splat(self, x: T) -> Self::V;
@@ -93,6 +100,8 @@ pub trait Simd<T: Real>: Copy {
     fn head(self, n: usize) -> Self::M;
     /// The lanes in memory, for what has no vector form.
     fn map(self, a: Self::V, f: impl Fn(T) -> T) -> Self::V;
+    /// The same for two operands.
+    fn map2(self, a: Self::V, b: Self::V, f: impl Fn(T, T) -> T) -> Self::V;
 
     /// Whether a lane is nan.
     #[inline(always)]

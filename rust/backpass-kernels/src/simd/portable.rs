@@ -37,6 +37,13 @@ impl<T: Real> Simd<T> for Portable {
         }
     }
     #[inline(always)]
+    unsafe fn stream(self, p: *mut T, v: T) {
+        // SAFETY: the caller vouches for `p`.
+        unsafe { p.write(v) }
+    }
+    #[inline(always)]
+    fn fence(self) {}
+    #[inline(always)]
     fn splat(self, x: T) -> T {
         x
     }
@@ -143,5 +150,9 @@ impl<T: Real> Simd<T> for Portable {
     #[inline(always)]
     fn map(self, a: T, f: impl Fn(T) -> T) -> T {
         f(a)
+    }
+    #[inline(always)]
+    fn map2(self, a: T, b: T, f: impl Fn(T, T) -> T) -> T {
+        f(a, b)
     }
 }

@@ -10,8 +10,8 @@ array([2., 4., 6.])
 
 import backpass.core.ops  # noqa: F401 - fills the table of operators
 from backpass.core import extend, testing, tree
-from backpass.core.backends import __version__
 from backpass.core.devices import to_device
+from backpass.core.extension import __version__
 from backpass.core.recording import no_grad, stop_gradient
 from backpass.core.resources import (
     empty_cache,

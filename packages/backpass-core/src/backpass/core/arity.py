@@ -12,8 +12,18 @@ from operator import itemgetter
 from typing import Any, overload
 
 from backpass.core.backends import PYTHON_SCALARS, backend_of
-from backpass.core.cotangents import Parts
-from backpass.core.graph import FREED, Node, floor, pauses, recording
+from backpass.core.cotangents import Parts, accumulate, fit_cotangent
+from backpass.core.extension import engine
+from backpass.core.graph import (
+    FREED,
+    KNOT_EVERY,
+    Knot,
+    Node,
+    floor,
+    pauses,
+    recording,
+    serials,
+)
 from backpass.core.operators import operators
 from backpass.core.primitive import Primitive, Rule
 from backpass.core.signatures import parameters
@@ -32,6 +42,24 @@ from backpass.core.values import (
 WEAK_ARITHMETIC = frozenset(
     "add subtract multiply divide power negative positive floor_divide remainder absolute".split()
 )
+
+
+def shortened(primitive: Primitive, op: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the compiled twin of `op`, which stands before it; `op` itself where there is none."""
+    if engine is None:
+        return op
+    rules = primitive.vjps or (None,) * len(primitive.parameters)
+    passes = tuple([rule is not None and _passes(rule.call) for rule in rules])
+    return engine.shorten(primitive, op, passes)  # type: ignore[no-any-return]
+
+
+def _passes(rule: Callable[..., Any]) -> bool:
+    """Tell whether a rule is `lambda g: g`, which need not be called."""
+    code = getattr(rule, "__code__", None)
+    return code is not None and code.co_argcount == 1 and code.co_code == _PASS.co_code
+
+
+_PASS = (lambda g: g).__code__
 
 
 class Unary(Primitive):
@@ -108,7 +136,7 @@ class Unary(Primitive):
                 return Tensor(ans, Node(self, (node,), saved, kwargs or None, shape, dtype))
             return Tensor(ans, record(x, node, value, ans, kwargs))
 
-        return op
+        return shortened(self, op)
 
     def record(self, x: Tensor, node: Node | None, value: Any, ans: Any, kwargs: Any) -> Any:
         """Return the node of this call; `None` if it is not to be recorded."""
@@ -250,7 +278,7 @@ class Binary(Primitive):
                 return Tensor(ans, Node(self, (xn, yn), saved, None, shape, ans.dtype))
             return Tensor(ans, record(x, y, xn, yn, xv, yv, ans))
 
-        return op
+        return shortened(self, op)
 
     def record(
         self, x: Any, y: Any, xn: Node | None, yn: Node | None, xv: Any, yv: Any, ans: Any
@@ -511,6 +539,25 @@ class Nary(Primitive):
             part = rule.run(t, self.saved_of(i, rule, node, on_tensors), kwargs)
             total = part if total is None else operators.add(total, part)
         return total
+
+
+if engine is not None:
+    engine.install(
+        Binary=Binary,
+        Knot=Knot,
+        Node=Node,
+        Tensor=Tensor,
+        Unary=Unary,
+        accumulate=accumulate,
+        as_tensors=as_tensors,
+        fit_cotangent=fit_cotangent,
+        floor=floor,
+        knot_every=KNOT_EVERY,
+        pauses=pauses,
+        serials=serials,
+    )
+    Unary.__call__ = engine.enter(Unary.__call__)  # type: ignore[method-assign]
+    Binary.__call__ = engine.enter(Binary.__call__)  # type: ignore[method-assign]
 
 
 class _Pick:

@@ -19,9 +19,10 @@ from typing import Any
 import numpy
 
 from backpass.core import host
+from backpass.core.contractions import contractions
+from backpass.core.extension import cpu
+from backpass.core.operators import operators
 from backpass.core.tensor import OWNING
-
-__version__ = "0.1.0"
 
 GROUP = "backpass.backends"
 #: Python's own numbers take the dtype of the array beside them.
@@ -90,43 +91,26 @@ class Backend:
         return found  # type: ignore[no-any-return]
 
 
-def _extension() -> ModuleType | None:
-    """Return `backpass.cpu`; `None`, and one warning, where it cannot be loaded."""
-    try:
-        import backpass.cpu as cpu
-    except ImportError as error:
-        problem = f"cannot be loaded ({error})"
-    else:
-        if cpu.__version__ == __version__:
-            OWNING.add(cpu.Block)
-            return cpu
-        problem = f"is version {cpu.__version__}, backpass-core is {__version__}"
-    warnings.warn(
-        f"backpass-cpu {problem}: NumPy computes everything, more slowly. "
-        f"To mend it: pip install backpass-cpu=={__version__}",
-        RuntimeWarning,
-        stacklevel=2,
-    )
-    return None
-
-
-#: The Rust kernels; `None` where NumPy computes everything.
-EXTENSION = _extension()
+def _decline(*operands: Any) -> Any:
+    return NotImplemented
 
 
 def _numpy_backend() -> Backend:
-    compiled = {} if EXTENSION is None else EXTENSION.KERNELS
-    kernels = {**host.kernels(compiled), **compiled}
+    compiled: Mapping[str, Kernel] = {} if cpu is None else cpu.KERNELS
+    kernels = {**host.kernels(compiled), **contractions(compiled), **compiled}
+    operators.unbroadcast = compiled.get("unbroadcast", _decline)
+    operators.add_arrays = compiled.get("add", _decline)
     types = (numpy.ndarray, numpy.generic)
-    if EXTENSION is None:
+    if cpu is None:
         return Backend("NumPy", types, numpy, kernels=kernels)
+    OWNING.add(cpu.Block)
     return Backend(
         "NumPy",
         types,
         numpy,
         kernels=kernels,
-        memory_stats=EXTENSION.memory_stats,
-        empty_cache=EXTENSION.empty_cache,
+        memory_stats=cpu.memory_stats,
+        empty_cache=cpu.empty_cache,
     )
 
 

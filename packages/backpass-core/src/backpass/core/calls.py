@@ -12,6 +12,7 @@ from backpass.core import tree
 from backpass.core.backends import PYTHON_SCALARS, backend_of, backend_of_type
 from backpass.core.cotangents import Parts, cast, fit_cotangent
 from backpass.core.devices import beside
+from backpass.core.extension import engine
 from backpass.core.graph import (
     Node,
     Subgraph,
@@ -22,6 +23,7 @@ from backpass.core.graph import (
     pause,
     recording,
 )
+from backpass.core.operators import operators
 from backpass.core.tensor import COUNTED, OWNING, Tensor, is_inexact, live
 from backpass.core.values import WeakTensor, plain
 
@@ -58,25 +60,23 @@ class Argument:
             self.nodes = [t.node for t in self.fresh if t is not None]
             return
         self.leaves, self.structure = tree.flatten(argument)
-        fresh = self.fresh = []
-        targets = call.targets
-        for x in self.leaves:
-            if type(x) is Tensor and x.node is None:
-                value = x.value
-                dtype = value.dtype
-                if dtype.kind in "fc":
-                    node = Node(None, (), None, None, value.shape, dtype)
-                    targets.add(node)
-                    fresh.append(Tensor(value, node))
-                else:
-                    fresh.append(None)  # Integers inside a container are constants.
-            elif isinstance(x, Tensor):
-                fresh.append(self._fresh(x, call) if x.value.dtype.kind in "fc" else None)
-            else:
-                fresh.append(None if tensors_only or x is None else self._fresh(x, call))
-        self.nodes = [None if t is None else t.node for t in fresh]
+        if engine is None:
+            self.fresh = [self._hang(x, call, tensors_only) for x in self.leaves]
+        else:
+            self.fresh = engine.hang(self.leaves, call.targets, tensors_only)
+            for i, t in enumerate(self.fresh):
+                if t is NotImplemented:
+                    self.fresh[i] = self._hang(self.leaves[i], call, tensors_only)
+        self.nodes = [None if t is None else t.node for t in self.fresh]
         if tensors_only and not any(self.nodes):
             raise TypeError(self._refusal(call.name, argument))
+
+    def _hang(self, x: Any, call: Call, tensors_only: bool) -> Tensor | None:
+        """Return a fresh Tensor for a leaf of a tree; `None` for what is a constant there."""
+        if isinstance(x, Tensor):
+            # Integers inside a container are constants.
+            return self._fresh(x, call) if x.value.dtype.kind in "fc" else None
+        return None if tensors_only or x is None else self._fresh(x, call)
 
     def _fresh(self, x: Any, call: Call) -> Tensor:
         """Return a Tensor on a node of this call that shares the value of `x`."""
@@ -283,6 +283,9 @@ def holds_tensor(argument: Any) -> bool:
     """Tell whether an argument is a Tensor or a tree with a Tensor in it."""
     if is_leaf(argument):
         return isinstance(argument, Tensor)
+    if type(argument) is list or type(argument) is tuple:
+        # The usual trees, without taking them apart.
+        return any(map(holds_tensor, argument))
     return any(isinstance(x, Tensor) for x in tree.flatten(argument)[0])
 
 
@@ -291,9 +294,9 @@ def own(g: Any) -> Any:
     if isinstance(g, numpy.generic):
         return g
     if sys.getrefcount(g) > _ALONE_IN_CALL or type(g.base) not in OWNING or not COUNTED:
-        return g.copy()
+        return operators.positive(g)  # a copy, in memory that has been used before
     # A library without read-only arrays has no such flag.
-    return g if getattr(g.flags, "writeable", True) else g.copy()
+    return g if getattr(g.flags, "writeable", True) else operators.positive(g)
 
 
 def _references(g: Any) -> int:
@@ -404,26 +407,33 @@ def collect(argument: Argument, cotangents: dict[Node, Any], outer: bool = False
 
     They are taken out of `cotangents`, so that what nobody else holds need not be copied.
     """
-    gs: list[Any] = []
-    for node, t in zip(argument.nodes, argument.fresh):
-        if node is None or t is None:
-            gs.append(None)
-            continue
-        g = cotangents.pop(node, None)
-        if g is None:
-            gs.append(Tensor(zeros(t.value)) if outer else zeros(t.value))
-            continue
-        if node.primitive is not None and not node.parents:
-            g = node.primitive.seen(g)
-        value = t.value
-        if type(g) is not type(value) and type(plain(g)) is not type(value):
-            g = beside(g, value)
-            g = g[()] if type(g) is numpy.ndarray and isinstance(value, numpy.generic) else g
-        if type(g) is not Tensor:
-            # A sum of cotangents has native byte order, whatever its parts had.
-            g = own(g) if g.dtype is node.dtype else cast(g, node.dtype)
-        gs.append(g)
+    nodes, fresh = argument.nodes, argument.fresh
+    if engine is None or not COUNTED:
+        return [_collect(node, t, cotangents, outer) for node, t in zip(nodes, fresh)]
+    gs: list[Any] = engine.collect(nodes, fresh, cotangents)
+    for i, g in enumerate(gs):
+        if g is NotImplemented:
+            gs[i] = _collect(nodes[i], fresh[i], cotangents, outer)
     return gs
+
+
+def _collect(node: Node | None, t: Tensor | None, cotangents: dict[Node, Any], outer: bool) -> Any:
+    """Return the cotangent of one leaf, which nobody else holds."""
+    if node is None or t is None:
+        return None
+    g = cotangents.pop(node, None)
+    if g is None:
+        return Tensor(zeros(t.value)) if outer else zeros(t.value)
+    if node.primitive is not None and not node.parents:
+        g = node.primitive.seen(g)
+    value = t.value
+    if type(g) is not type(value) and type(plain(g)) is not type(value):
+        g = beside(g, value)
+        g = g[()] if type(g) is numpy.ndarray and isinstance(value, numpy.generic) else g
+    if type(g) is not Tensor:
+        # A sum of cotangents has native byte order, whatever its parts had.
+        g = own(g) if g.dtype is node.dtype else cast(g, node.dtype)
+    return g
 
 
 def released_all(args: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -29,12 +29,16 @@ def accumulate(old: Any, new: Any) -> Any:
         return Parts(
             [b if a is None else a if b is None else operators.add(a, b) for a, b in pairs]
         )
-    return operators.add(old, new)
+    total = operators.add_arrays(old, new)
+    return operators.add(old, new) if total is NotImplemented else total
 
 
 def fit_cotangent(g: Any, like: Any) -> Any:
     """Give the cotangent `g` the shape and dtype of `like`, the node it flows to."""
     shape, target = g.shape, like.shape
+    fitted = operators.unbroadcast(g, target, like.dtype)
+    if fitted is not NotImplemented:
+        return fitted
     extra = len(shape) - len(target)
     if shape == target:
         pass

@@ -18,8 +18,10 @@ from typing import Any
 import numpy
 
 from backpass.core.cotangents import accumulate, fit_cotangent, fit_tangent
+from backpass.core.extension import engine
 
-next_serial: Callable[[], int] = itertools.count(1).__next__
+serials = itertools.count(1)
+next_serial: Callable[[], int] = serials.__next__
 
 
 class Knot(list["Node | None"]):
@@ -46,7 +48,7 @@ class Knot(list["Node | None"]):
 
 
 #: Every so many nodes there is a knot; a prime, so that no loop's length falls in with it.
-_KNOT_EVERY = 61
+KNOT_EVERY = 61
 
 
 class Node:
@@ -102,7 +104,7 @@ class Node:
         self.dtype = dtype
         self.tensor: Callable[[], Any] | None = None
         self.serial = serial = next_serial()
-        if not serial % _KNOT_EVERY and parents:
+        if not serial % KNOT_EVERY and parents:
             self.parents = Knot(parents)
 
     def __repr__(self) -> str:
@@ -179,6 +181,9 @@ class Subgraph:
     __slots__ = ("border", "order")
 
     def __init__(self, root: Node, start: int) -> None:
+        if engine is not None:
+            self.order, self.border = engine.search(root, start)
+            return
         seen = {root}
         stack = [root]
         order: list[Node] = []
@@ -247,6 +252,9 @@ def backward(
     Where `free` is set, a node lets go of its inputs as soon as it has been used, and is dead;
     `mark` is `FREED` where somebody may come back for more.  Returns the cotangents of the border.
     """
+    if engine is not None:
+        engine.backward(subgraph.order, cotangents, wanted, free, mark)
+        return cotangents
     for node in subgraph.order:
         g = cotangents.pop(node, None)
         if g is None:

@@ -109,38 +109,6 @@ def mean_vjp(g: Any, x: Any, *, axis: Any = None, keepdims: bool = False, where:
     return sum_vjp(g / g.dtype.type(size // g.size), x, axis=axis, keepdims=keepdims)
 
 
-def variance(compiled: Mapping[str, Kernel]) -> dict[str, Kernel]:
-    """Return kernels for `var` and `std` that are made of compiled ones."""
-    mean, subtract, square = compiled["mean"], compiled["subtract"], compiled["square"]
-    total = compiled["sum"]
-
-    def var(
-        x: Any, *, axis: Any = None, keepdims: bool = False, ddof: float = 0, where: Any = None
-    ) -> Any:
-        """Mean of the squared distances from the mean."""
-        if type(x) is not numpy.ndarray or x.dtype not in _FLOATS or not x.size:
-            return NotImplemented
-        if where is not None:
-            return NotImplemented
-        middle = mean(x, axis=axis, keepdims=True)
-        if middle is NotImplemented:
-            return NotImplemented
-        distances = subtract(x, middle)
-        if distances is NotImplemented:
-            return NotImplemented
-        ans = total(square(distances), axis=axis, keepdims=keepdims)
-        # As many are summed as there are for each mean.
-        n = x.size // middle.size - ddof
-        return NotImplemented if ans is NotImplemented or n <= 0 else ans / ans.dtype.type(n)
-
-    def std(x: Any, **keywords: Any) -> Any:
-        """Square root of the variance."""
-        ans = var(x, **keywords)
-        return ans if ans is NotImplemented else numpy.sqrt(ans)
-
-    return {"std": std, "var": var}
-
-
 def cardinal_sine(compiled: Mapping[str, Kernel]) -> dict[str, Kernel]:
     """Return a kernel for `sinc`, on the compiled sine."""
     sin, multiply, divide = compiled["sin"], compiled["multiply"], compiled["divide"]
@@ -184,8 +152,4 @@ def kernels(compiled: Mapping[str, Kernel]) -> dict[str, Kernel]:
         "sum.vjp": sum_vjp,
         "mean.vjp": mean_vjp,
     }
-    return (
-        {**made, **variance(compiled), **choices(compiled), **cardinal_sine(compiled)}
-        if compiled
-        else made
-    )
+    return {**made, **choices(compiled), **cardinal_sine(compiled)} if compiled else made

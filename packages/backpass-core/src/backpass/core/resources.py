@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import warnings
 
-from backpass.core.backends import EXTENSION, backend_on, backends
+from backpass.core.backends import backend_on, backends
+from backpass.core.extension import cpu
 
 
 def memory_stats(device: str = "cpu") -> dict[str, int]:
@@ -73,7 +74,7 @@ def get_num_threads() -> int:
     >>> get_num_threads() >= 1
     True
     """
-    return 1 if EXTENSION is None else int(EXTENSION.get_num_threads())
+    return 1 if cpu is None else int(cpu.get_num_threads())
 
 
 def set_num_threads(n: int) -> None:
@@ -107,8 +108,8 @@ def set_num_threads(n: int) -> None:
     1
     >>> set_num_threads(before)
     """
-    if EXTENSION is not None:
-        EXTENSION.set_num_threads(n)
+    if cpu is not None:
+        cpu.set_num_threads(n)
         return
     warnings.warn(
         f"set_num_threads({n!r}) does nothing: backpass-cpu is not loaded, and NumPy's threads are "

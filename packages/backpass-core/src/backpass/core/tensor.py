@@ -570,6 +570,25 @@ class Tensor:
         return function(*args, **kwargs)
 
 
+#: The operators above that are one call of a primitive, by the name of their method.
+ARITHMETIC = {
+    "abs": "absolute",
+    "add": "add",
+    "floordiv": "floor_divide",
+    "ge": "greater_equal",
+    "gt": "greater",
+    "le": "less_equal",
+    "lt": "less",
+    "matmul": "matmul",
+    "mod": "remainder",
+    "mul": "multiply",
+    "neg": "negative",
+    "pos": "positive",
+    "pow": "power",
+    "sub": "subtract",
+    "truediv": "divide",
+}
+
 #: The dtypes that a scalar's digits show; NumPy leaves them out likewise.
 _PLAIN_DTYPES = tuple(numpy.dtype(kind) for kind in (bool, int, float, complex))
 
@@ -668,7 +687,9 @@ def give(node: Node, g: Any) -> None:
 
 def add_gradient(tensor: Tensor, g: Any) -> None:
     """Add `g` to `tensor.grad`, which shares its memory with nobody."""
-    tensor.grad = g.copy() if tensor.grad is None else operators.add(tensor.grad, g)
+    # `positive` copies, into memory that has been used before.
+    old = tensor.grad
+    tensor.grad = operators.positive(g) if old is None else operators.add(old, g)
 
 
 def _references(tensor: Tensor) -> int:

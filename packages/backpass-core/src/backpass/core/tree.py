@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -24,14 +25,19 @@ def flatten(tree: Any) -> tuple[list[Any], Any]:
     >>> unflatten(structure, leaves)
     {'w': [1.0, 2.0], 'b': None}
     """
-    # Here and below: importing it takes longer than importing all of Backpass.
-    import optree
-
-    leaves, structure = optree.tree_flatten(tree, none_is_leaf=True, namespace=NAMESPACE)
+    leaves, structure = _optree().tree_flatten(tree, none_is_leaf=True, namespace=NAMESPACE)
     for leaf in leaves:
         if type(leaf) not in _no_trees and _register(type(leaf)):
             return flatten(tree)
     return leaves, structure
+
+
+@functools.cache
+def _optree() -> Any:
+    # When it is first needed: importing it takes longer than importing all of Backpass.
+    import optree
+
+    return optree
 
 
 #: Types of leaves that have been seen not to be dataclasses.
@@ -55,17 +61,13 @@ def _register(kind: type) -> bool:
             object.__setattr__(made, name, value)
         return made
 
-    import optree
-
-    optree.register_pytree_node(kind, children, rebuild, namespace=NAMESPACE)  # type: ignore[arg-type]
+    _optree().register_pytree_node(kind, children, rebuild, namespace=NAMESPACE)
     return True
 
 
 def unflatten(structure: Any, leaves: list[Any]) -> Any:
     """Return a tree of that structure with those leaves."""
-    import optree
-
-    return optree.tree_unflatten(structure, leaves)
+    return _optree().tree_unflatten(structure, leaves)
 
 
 def leaves(tree: Any) -> list[Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy
 
+from backpass.core import extension, tensor
 from backpass.core.backends import backend_of
 from backpass.core.operators import operators
 from backpass.core.ops import (
@@ -192,6 +193,20 @@ def _function(function: Callable[..., Any]) -> Callable[..., Any] | None:
 
 operators.find_ufunc = _ufunc
 operators.find_function = _function
+
+
+def _shorten_operators() -> None:
+    """Let Python's operators on a Tensor call the compiled ways at once."""
+    for sign, name in tensor.ARITHMETIC.items():
+        op = getattr(operators, name)
+        if isinstance(op, extension.engine.Op):  # type: ignore[union-attr]
+            setattr(tensor.Tensor, f"__{sign}__", op)
+            if hasattr(tensor.Tensor, f"__r{sign}__"):
+                setattr(tensor.Tensor, f"__r{sign}__", op.swapped())
+
+
+if extension.engine is not None:
+    _shorten_operators()
 
 operators.apply_ufunc = plain_numpy.apply_ufunc
 operators.apply_function = plain_numpy.apply_function

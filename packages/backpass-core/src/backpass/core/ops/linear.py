@@ -93,8 +93,8 @@ def inner(a: Any, b: Any, /) -> Tensor:
     na, nb = len(a.shape), len(b.shape)
     if na == 0 or nb == 0:
         return multiply(a, b)  # type: ignore[no-any-return]
-    if na <= 2 and nb == 1:
-        return dot_(a, b)  # type: ignore[no-any-return]
+    if na <= 2 and nb <= 2:
+        return dot_(a, b if nb == 1 else transpose_(b, axes=(1, 0)))  # type: ignore[no-any-return]
     return tensordot(a, b, ([na - 1], [nb - 1]))
 
 

@@ -56,9 +56,20 @@ def sort_(xp: Any, x: Any, *, axis: int = -1, kind: Any = None) -> Any:
     return xp.sort(x, axis=axis, **({} if kind is None else {"kind": kind}))
 
 
+@primitive
+def sorted_order(xp: Any, x: Any, *, axis: int) -> Any:
+    """Return a permutation that sorts: which of equal elements comes first is not said."""
+    return xp.argsort(x, axis=axis)
+
+
+nondifferentiable(sorted_order)
+
+
 def _order(x: Any, axis: int, kind: Any) -> Any:
     """Return the permutation that sorts: found when a derivative is asked for."""
-    return argsort_.op(plain(x), axis=axis, **({} if kind is None else {"kind": kind}))
+    if kind is None:
+        return sorted_order.op(plain(x), axis=axis)
+    return argsort_.op(plain(x), axis=axis, kind=kind)
 
 
 def _sort_vjp(g: Any, x: Any, *, axis: int = -1, kind: Any = None) -> Any:

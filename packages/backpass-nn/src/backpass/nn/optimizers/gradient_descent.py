@@ -59,7 +59,7 @@ def sgd(weights: Tree, learning_rate: LearningRate) -> Callable[[], None]:
     def update(
         reached: Sequence[int], arrays: Sequence[Array], gradients: Sequence[Array], length: float
     ) -> None:
-        sgd_update.op(*arrays, *gradients, learning_rate=length)
+        sgd_update.run([*arrays, *gradients], {"learning_rate": length})
 
     return stepper("sgd", leaves("sgd", weights), learning_rate, update)
 
@@ -126,7 +126,9 @@ def sgd_momentum(
     def update(
         reached: Sequence[int], arrays: Sequence[Array], gradients: Sequence[Array], length: float
     ) -> None:
-        kept = [velocities[i] for i in reached]
-        momentum_update.op(*arrays, *kept, *gradients, learning_rate=length, momentum=momentum)
+        kept = velocities if len(reached) == len(velocities) else [velocities[i] for i in reached]
+        momentum_update.run(
+            [*arrays, *kept, *gradients], {"learning_rate": length, "momentum": momentum}
+        )
 
     return stepper("sgd_momentum", named, learning_rate, update)

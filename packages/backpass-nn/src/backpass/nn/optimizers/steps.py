@@ -63,21 +63,25 @@ def stepper(
 
     def run() -> None:
         nonlocal steps
-        reached = [i for i, w in enumerate(tensors) if w.grad is not None]
-        gradients = []
-        for i in reached:
-            w, g = tensors[i], tensors[i].grad
-            if g.shape != w.shape:
+        # In one pass and with few attributes: a small network's step takes some 50 microseconds.
+        reached, found, gradients = [], [], []
+        for i, w in enumerate(tensors):
+            g = w.grad
+            if g is None:
+                continue
+            if g.shape != w.value.shape:
                 raise ValueError(
                     f"{optimizer}: `{places[i]}.grad` has shape {g.shape}, but the Tensor has "
                     f"{w.shape}; leave .grad to grad(), or set it to None"
                 )
+            reached.append(i)
+            found.append(w)
             gradients.append(g.conj() if g.dtype.kind == "c" else g)
         length = rate(steps)
         if reached:
-            update(reached, [tensors[i].writable() for i in reached], gradients, length)
-        for i in reached:
-            tensors[i].grad = None
+            update(reached, [w.writable() for w in found], gradients, length)
+        for w in found:
+            w.grad = None
         steps += 1
 
     return run

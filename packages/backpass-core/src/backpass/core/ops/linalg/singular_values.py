@@ -300,7 +300,8 @@ def matrix_rank_(
     options = {"hermitian": True} if hermitian else {}
     if rtol is not None:
         options["rtol"] = rtol
-    return xp.linalg.matrix_rank(A, tol, **options)
+    # Of a vector NumPy gives an int.
+    return xp.asarray(xp.linalg.matrix_rank(A, tol, **options))[()]
 
 
 nondifferentiable(matrix_rank_)

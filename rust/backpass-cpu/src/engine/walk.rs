@@ -1,0 +1,291 @@
+//! The search for a graph's nodes, and the walk back over them: `graph.py` without the interpreter.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::ptr::null_mut;
+
+use pyo3::ffi::{self, PyObject};
+
+use crate::engine::accumulate::accumulate;
+use crate::engine::objects::{engine, installed};
+use crate::engine::op::Op;
+use crate::engine::own::{Own, call, call_method, tuple};
+use crate::engine::values::{asked_to_fit, fits, is_plain};
+use crate::operand::finish;
+use crate::table::isa;
+use crate::unbroadcast::unbroadcast;
+
+/// Pointers differ in their middle bits.
+#[derive(Default)]
+struct PointerHasher(u64);
+
+impl Hasher for PointerHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("only pointers are hashed");
+    }
+
+    fn write_usize(&mut self, pointer: usize) {
+        self.0 = (pointer as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
+    }
+}
+
+type Seen = HashSet<usize, BuildHasherDefault<PointerHasher>>;
+
+/// The parents of a node and how many they are: a tuple, or the list that a `Knot` is; none of a dead
+/// node.
+#[inline(always)]
+unsafe fn sized(parents: *mut PyObject) -> (*mut PyObject, isize) {
+    // SAFETY: the caller's parents are `None`, a tuple or a list.
+    unsafe {
+        if parents == ffi::Py_None() {
+            (parents, 0)
+        } else if ffi::PyTuple_CheckExact(parents) != 0 {
+            (parents, ffi::PyTuple_GET_SIZE(parents))
+        } else {
+            (parents, ffi::PyList_GET_SIZE(parents))
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn parent(parents: *mut PyObject, i: isize) -> *mut PyObject {
+    // SAFETY: the caller's container is a tuple or a list with such an item.
+    unsafe {
+        if ffi::PyTuple_CheckExact(parents) != 0 {
+            ffi::PyTuple_GET_ITEM(parents, i)
+        } else {
+            ffi::PyList_GET_ITEM(parents, i)
+        }
+    }
+}
+
+/// `search(root, start)`: the nodes younger than `start` below `root`, newest first, and the border.
+pub unsafe extern "C" fn search(
+    _: *mut PyObject,
+    args: *const *mut PyObject,
+    nargs: isize,
+    _: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by the interpreter; nodes are alive with the root, and no Python code runs.
+    unsafe {
+        if nargs != 2 || !installed() || ffi::Py_TYPE(*args) != engine().node_class {
+            ffi::PyErr_SetString(
+                ffi::PyExc_TypeError,
+                c"search(root, start) takes a Node and an int".as_ptr(),
+            );
+            return null_mut();
+        }
+        let (engine, root) = (engine(), *args);
+        let start = ffi::PyLong_AsLongLong(*args.add(1));
+        if start == -1 && !ffi::PyErr_Occurred().is_null() {
+            return null_mut();
+        }
+        let mut seen = Seen::default();
+        let mut stack = vec![root];
+        let (mut order, mut border) = (Vec::new(), Vec::new());
+        let (mut last, mut sorted) = (i64::MAX, true);
+        while let Some(node) = stack.pop() {
+            let serial = engine.serial_of(node);
+            let (parents, count) = sized(engine.parents.read(node));
+            if serial <= start || count == 0 {
+                border.push(node);
+                continue;
+            }
+            order.push((serial, node));
+            sorted &= serial < last;
+            last = serial;
+            for i in 0..count {
+                let parent = parent(parents, i);
+                if parent != ffi::Py_None() && seen.insert(parent as usize) {
+                    stack.push(parent);
+                }
+            }
+        }
+        if !sorted {
+            order.sort_unstable_by_key(|&(serial, _)| std::cmp::Reverse(serial));
+        }
+        let order = list(order.iter().map(|&(_, node)| node));
+        let border = list(border.iter().copied());
+        if order.failed() || border.failed() {
+            return null_mut();
+        }
+        tuple([order, border]).give()
+    }
+}
+
+unsafe fn list(nodes: impl ExactSizeIterator<Item = *mut PyObject>) -> Own {
+    // SAFETY: the caller's nodes are alive; the list is new and has room.
+    unsafe {
+        let made = Own::new(ffi::PyList_New(nodes.len() as isize));
+        if !made.failed() {
+            for (i, node) in nodes.enumerate() {
+                ffi::PyList_SET_ITEM(made.get(), i as isize, Own::borrowed(node).give());
+            }
+        }
+        made
+    }
+}
+
+/// What became of a node.
+enum Step {
+    /// No cotangent has reached it.
+    Passed,
+    /// Its parents have theirs.
+    Done,
+    /// An exception is set.
+    Failed,
+}
+
+/// `backward(order, cotangents, wanted, free, mark)`: as `graph.backward`.
+pub unsafe extern "C" fn backward(
+    _: *mut PyObject,
+    args: *const *mut PyObject,
+    nargs: isize,
+    _: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by the interpreter.
+    unsafe {
+        if nargs != 5
+            || !installed()
+            || ffi::PyList_CheckExact(*args) == 0
+            || ffi::PyDict_CheckExact(*args.add(1)) == 0
+        {
+            let words = c"backward(order, cotangents, wanted, free, mark) takes a list and a dict";
+            ffi::PyErr_SetString(ffi::PyExc_TypeError, words.as_ptr());
+            return null_mut();
+        }
+        let [order, cotangents, wanted, free, mark] = std::array::from_fn(|i| *args.add(i));
+        let engine = engine();
+        let mut i = 0;
+        while i < ffi::PyList_GET_SIZE(order) {
+            let node = Own::borrowed(ffi::PyList_GET_ITEM(order, i));
+            i += 1;
+            match step(node.get(), cotangents, wanted) {
+                Step::Failed => return null_mut(),
+                Step::Done if free == ffi::Py_True() => {
+                    engine.parents.write(node.get(), Own::none());
+                    engine.kwargs.write(node.get(), Own::none());
+                    engine.saved.write(node.get(), Own::borrowed(mark));
+                }
+                _ => {}
+            }
+        }
+        Own::borrowed(cotangents).give()
+    }
+}
+
+/// One node's part of the walk.
+#[inline(always)]
+unsafe fn step(node: *mut PyObject, cotangents: *mut PyObject, wanted: *mut PyObject) -> Step {
+    // SAFETY: the caller's objects are alive: a node, a dictionary, and a container or `None`.
+    unsafe {
+        let engine = engine();
+        let none = ffi::Py_None();
+        let g = Own::borrowed_or_null(ffi::PyDict_GetItemWithError(cotangents, node));
+        if g.failed() {
+            return if ffi::PyErr_Occurred().is_null() { Step::Passed } else { Step::Failed };
+        }
+        if ffi::PyDict_DelItem(cotangents, node) < 0 {
+            return Step::Failed;
+        }
+        if g.get() == none {
+            return Step::Passed;
+        }
+        let primitive = Own::borrowed(engine.primitive.read(node));
+        let class = ffi::Py_TYPE(primitive.get());
+        let parents = Own::borrowed(engine.parents.read(node));
+        if engine.arities.contains(&class) && !engine.is_tensor(g.get()) {
+            let op = Own::new(ffi::PyObject_GetAttr(primitive.get(), engine.names.op));
+            if op.failed() {
+                return Step::Failed;
+            }
+            if ffi::Py_TYPE(op.get()) == engine.op {
+                let mut gxs = [Own::null(), Own::null()];
+                let op = &*op.get().cast::<Op>();
+                if !op.pull(g.get(), node, wanted, &mut gxs) {
+                    return Step::Failed;
+                }
+                for (i, gx) in gxs.into_iter().enumerate() {
+                    if !gx.failed() && !arrive(gx, parent(parents.get(), i as isize), cotangents) {
+                        return Step::Failed;
+                    }
+                }
+                return Step::Done;
+            }
+        }
+        let gxs = call_method(engine.names.pullback, [primitive.get(), g.get(), node, wanted]);
+        if gxs.failed() {
+            return Step::Failed;
+        }
+        let gxs = Own::new(ffi::PySequence_Tuple(gxs.get()));
+        if gxs.failed() {
+            return Step::Failed;
+        }
+        let (_, count) = sized(parents.get());
+        for i in 0..count.min(ffi::PyTuple_GET_SIZE(gxs.get())) {
+            let gx = ffi::PyTuple_GET_ITEM(gxs.get(), i);
+            if gx != none && !arrive(Own::borrowed(gx), parent(parents.get(), i), cotangents) {
+                return Step::Failed;
+            }
+        }
+        Step::Done
+    }
+}
+
+/// Adds a cotangent to what has reached `parent`; `false` with an exception set.
+#[inline(always)]
+unsafe fn arrive(gx: Own, parent: *mut PyObject, cotangents: *mut PyObject) -> bool {
+    // SAFETY: the caller's objects are alive.
+    unsafe {
+        let engine = engine();
+        if ffi::Py_TYPE(parent) != engine.node_class {
+            let words = c"a rule returned a cotangent for an operand that is not tracked";
+            ffi::PyErr_SetString(ffi::PyExc_TypeError, words.as_ptr());
+            return false;
+        }
+        let mut gx = gx;
+        let (shape, dtype) = (engine.shape.read(parent), engine.dtype.read(parent));
+        if !fits(gx.get(), shape, dtype) {
+            let fitting =
+                if is_plain(gx.get()) { Some(false) } else { asked_to_fit(gx.get(), shape, dtype) };
+            match fitting {
+                None => return false,
+                Some(true) => {}
+                Some(false) => gx = fit(&gx, parent, shape, dtype),
+            }
+            if gx.failed() {
+                return false;
+            }
+        }
+        let old = Own::borrowed_or_null(ffi::PyDict_GetItemWithError(cotangents, parent));
+        if old.failed() {
+            if !ffi::PyErr_Occurred().is_null() {
+                return false;
+            }
+        } else if old.get() != ffi::Py_None() {
+            // It is held here and by the dictionary.
+            gx = accumulate(old, 2, gx);
+            if gx.failed() {
+                return false;
+            }
+        }
+        ffi::PyDict_SetItem(cotangents, parent, gx.get()) == 0
+    }
+}
+
+/// A cotangent in the shape and dtype of the node it flows to.
+#[inline(never)]
+unsafe fn fit(gx: &Own, parent: *mut PyObject, shape: *mut PyObject, dtype: *mut PyObject) -> Own {
+    // SAFETY: the caller's objects are alive.
+    unsafe {
+        let fitted = Own::new(finish(|| unbroadcast(isa(), gx.get(), shape, dtype)));
+        if fitted.failed() || fitted.get() != ffi::Py_NotImplemented() {
+            return fitted;
+        }
+        call(engine().fit, [gx.get(), parent])
+    }
+}

@@ -1,0 +1,296 @@
+"""The engine's two forms, compiled and in Python: nothing depends on which of them has run."""
+
+import gc
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import textwrap
+
+import numpy
+import pytest
+
+import backpass.numpy as np
+from backpass.core import Tensor, extension, grad, value_and_grad
+from backpass.core.extend import elementwise, primitive
+from backpass.core.graph import FREED, KNOT_EVERY, Knot, Node
+from backpass.core.ops.elementwise import add, tanh
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+#: Prints a digest of values, gradients, Hessian products, tangents and graphs of random programs.
+DIGEST = """
+    import hashlib, json, sys, warnings
+    import numpy
+    from backpass.core import extension, grad, hvp, jvp
+    from backpass.core.graph import Subgraph
+    from backpass.core import Tensor
+    from gradients.programs import Program
+    import importlib
+
+    warnings.simplefilter("ignore")
+    namespace = lambda name: importlib.import_module("backpass." + name)
+
+    def digest(*values):
+        made = hashlib.sha256()
+        for value in values:
+            plain = numpy.asarray(getattr(value, "value", value))
+            made.update(repr((plain.shape, plain.dtype, type(value).__name__)).encode())
+            made.update(plain.tobytes())
+        return made.hexdigest()[:16]
+
+    def names(f, args):
+        tracked = [Tensor(x).requires_grad_() for x in args]
+        order = Subgraph(f(*tracked).node, 0).order
+        return [[n.primitive.name, repr(n.shape), repr(n.dtype), len(n.parents)] for n in order]
+
+    found = {}
+    for seed in map(int, sys.argv[1:]):
+        program = Program(seed)
+        f = lambda *xs: program(namespace, *xs)
+        args = program.args
+        every = tuple(range(len(args)))
+        directions = [numpy.cos(x + seed) for x in args]
+        gradients = grad(f, every)(*args)
+        second = hvp(lambda x: f(x, *args[1:]), (args[0],), (directions[0],))
+        found[seed] = [
+            digest(f(*map(Tensor, args)), *gradients),
+            digest(second[-1] if isinstance(second, tuple) else second),
+            digest(*jvp(f, tuple(args), tuple(directions))),
+            names(f, args),
+        ]
+    print(json.dumps({"engine": extension.engine is not None, "found": found}))
+"""
+
+
+def run(engine, *command):
+    """Run Python with one of the engines."""
+    environment = {**os.environ, "BACKPASS_ENGINE": engine}
+    environment["PYTHONPATH"] = os.pathsep.join(
+        [str(ROOT / "tests"), environment.get("PYTHONPATH", "")]
+    )
+    return subprocess.run(
+        [sys.executable, *command],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_random_programs_give_the_same_bits_and_the_same_graphs():
+    seeds = [str(seed) for seed in range(60)]
+    done = {}
+    for engine in ("compiled", "python"):
+        ran = run(engine, "-c", textwrap.dedent(DIGEST), *seeds)
+        assert ran.returncode == 0, ran.stderr
+        done[engine] = json.loads(ran.stdout)
+    assert done["compiled"]["engine"]
+    assert not done["python"]["engine"]
+    for seed in seeds:
+        assert done["compiled"]["found"][seed] == done["python"]["found"][seed], seed
+
+
+def test_the_engine_in_python_passes_the_core_tests():
+    ran = run(
+        "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "packages/backpass-core/tests"
+    )
+    assert ran.returncode == 0, ran.stdout[-4000:] + ran.stderr[-2000:]
+
+
+def test_an_unknown_engine_is_refused():
+    ran = run("fast", "-c", "import backpass.core")
+    assert ran.returncode != 0
+    assert "BACKPASS_ENGINE='fast'" in ran.stderr
+    assert "'compiled' or 'python'" in ran.stderr
+
+
+# ----- the compiled one ---------------------------------------------------------------------------
+
+needs_engine = pytest.mark.skipif(
+    extension.engine is None, reason="the compiled engine is not there, or BACKPASS_ENGINE=python"
+)
+
+
+@needs_engine
+def test_what_is_called_is_compiled():
+    assert type(add.op) is extension.engine.Op
+    assert type(tanh.op) is extension.engine.Op
+    assert type(Tensor.__add__) is extension.engine.Op
+    assert tanh.op.primitive is tanh
+    assert callable(tanh.op.__wrapped__)
+
+
+@needs_engine
+def test_operators_work_both_ways_round():
+    x = np.array([1.0, 2.0])
+    cases = [
+        (lambda t: 5.0 - t, -1.0, [4.0, 3.0]),
+        (lambda t: t - 5.0, 1.0, [-4.0, -3.0]),
+        (lambda t: numpy.array([6.0, 6.0]) / t, None, [6.0, 3.0]),
+        (lambda t: 2.0**t, None, [2.0, 4.0]),
+        (lambda t: t @ numpy.array([1.0, 1.0]), 1.0, 3.0),
+    ]
+    for f, slope, expected in cases:
+        numpy.testing.assert_array_equal(f(x).value, expected)
+        found = grad(lambda t, f=f: np.sum(f(t)))(x.value)
+        if slope is not None:
+            numpy.testing.assert_array_equal(found, [slope, slope])
+
+
+def test_a_knot_ties_where_the_number_says():
+    t = np.array([1.0]).requires_grad_()
+    nodes = []
+    for _ in range(2 * KNOT_EVERY):
+        t = np.negative(t)
+        nodes.append(t.node)
+    for node in nodes:
+        assert (type(node.parents) is Knot) == (node.serial % KNOT_EVERY == 0)
+    assert sum(type(node.parents) is Knot for node in nodes) == 2
+
+
+def test_an_error_in_a_function_is_raised_once_and_explained():
+    calls = []
+
+    @primitive
+    def fragile(xp, x):
+        calls.append(1)
+        if len(calls) > 2:
+            raise ValueError("broken")
+        return 2 * x
+
+    elementwise(fragile, lambda x: 2.0 + 0 * x)
+    x = np.array([1.0, 2.0])
+    fragile(x)  # looks the function up
+    fragile(x)
+    with pytest.raises(ValueError, match="broken") as caught:
+        fragile(x)
+    assert len(calls) == 3
+    assert any("in backpass fragile: x of shape (2,)" in n for n in caught.value.__notes__)
+
+
+def test_an_interrupt_passes_through():
+    @primitive
+    def stopped(xp, x):
+        if interrupt:
+            raise KeyboardInterrupt
+        return 2 * x
+
+    interrupt = False
+    elementwise(stopped, lambda x: 2.0 + 0 * x)
+    stopped(np.array(1.0))
+    interrupt = True
+    with pytest.raises(KeyboardInterrupt) as caught:
+        stopped(np.array(1.0))
+    assert not getattr(caught.value, "__notes__", None)
+
+
+def test_a_rule_that_fails_leaves_no_half_walked_graph_behind():
+    fail = True
+
+    @primitive
+    def brittle(xp, x):
+        return 3.0 * x
+
+    def rule(x):
+        if fail:
+            raise RuntimeError("no rule today")
+        return 3.0 + 0 * x
+
+    elementwise(brittle, rule)
+    w = np.array([1.0, 2.0]).requires_grad_()
+    out = np.sum(brittle(np.tanh(w)))
+    with pytest.raises(RuntimeError, match="no rule today"):
+        out.backward()
+    assert w.grad is None
+    fail = False
+    np.sum(brittle(np.tanh(w))).backward()
+    numpy.testing.assert_allclose(w.grad, 3 * (1 - numpy.tanh(w.value) ** 2))
+
+
+def test_a_call_of_the_wrong_shape_names_it():
+    for call in (
+        lambda: tanh.op(),
+        lambda: tanh.op(1.0, 2.0),
+        lambda: add.op(1.0),
+        lambda: add.op(Tensor(numpy.ones(2)), 1.0, out=None),
+        lambda: tanh(),
+        lambda: add(numpy.ones(2)),
+    ):
+        with pytest.raises(TypeError, match=r"argument|out="):
+            call()
+
+
+def test_values_change_hands_safely_while_a_kernel_runs():
+    # In place, the Tensor's value is another array than the one that was read.
+    w = np.array(numpy.arange(300_000.0)).requires_grad_()
+
+    def f(x):
+        y = x * 2.0
+        y += 1.0
+        return np.sum(y * x)
+
+    value, gradient = value_and_grad(f)(w.value)
+    numpy.testing.assert_allclose(gradient, 4 * w.value + 1)
+    assert float(value.value) == pytest.approx(float(numpy.sum((2 * w.value + 1) * w.value)))
+
+
+@needs_engine
+def test_the_compiled_functions_refuse_what_they_were_not_made_for():
+    engine = extension.engine
+    with pytest.raises(TypeError, match=r"search\(root, start\)"):
+        engine.search(1, 2)
+    with pytest.raises(TypeError, match="backward"):
+        engine.backward((), {}, None, True, None)
+    with pytest.raises(TypeError, match="hang"):
+        engine.hang((), set(), False)
+    with pytest.raises(TypeError, match="collect"):
+        engine.collect([], [1], {})
+    with pytest.raises(TypeError):
+        engine.install(Tensor=int)
+    with pytest.raises((TypeError, AttributeError)):
+        engine.shorten(object(), len, (False,))
+    with pytest.raises(TypeError, match="one operand or of two"):
+        engine.shorten(tanh, len, (False, False, False))
+    with pytest.raises(TypeError):
+        engine.Op()
+
+
+def test_nothing_is_counted_too_often():
+    x, w = numpy.arange(10.0), numpy.ones((3, 10))
+    boxed = np.array(x)
+    refused = []
+
+    @primitive
+    def never(xp, x):
+        raise ValueError("never")
+
+    elementwise(never, lambda x: 1.0 + 0 * x)
+
+    def everything():
+        grad(lambda x, w: np.sum(np.tanh(x * w + 2.0)) + np.max(w @ x), (0, 1))(x, w)
+        grad(lambda t: np.sum(5.0 - t * t))(boxed)
+        boxed.grad = None
+        leaf = np.array([1.0, 2.0]).requires_grad_()
+        np.sum(np.tanh(leaf) * leaf).backward()
+        grad(grad(lambda s: s * s * np.tanh(s)))(2.0)
+        try:
+            grad(lambda x: np.sum(never(x)))(x)
+        except ValueError as error:
+            refused.append(str(error))
+
+    for _ in range(20):
+        everything()
+    gc.collect()
+    watched = [Tensor, Node, add, tanh, tanh.op, NotImplemented, FREED, boxed, x, w]
+    before = [sys.getrefcount(thing) for thing in watched]
+    alive = len(gc.get_objects())
+    for _ in range(200):
+        everything()
+    gc.collect()
+    after = [sys.getrefcount(thing) for thing in watched]
+    assert after == before
+    assert abs(len(gc.get_objects()) - alive) < 20
+    assert len(refused) == 220
