@@ -6,6 +6,7 @@
 
 mod api;
 mod block;
+mod copies;
 mod elementwise;
 mod engine;
 mod indexing;

@@ -16,7 +16,8 @@ use crate::products::Product;
 use crate::reductions::Along;
 use crate::views::View;
 use crate::{
-    elementwise, indexing, optimizers, places, products, reductions, sorting, unbroadcast, views,
+    copies, elementwise, indexing, optimizers, places, products, reductions, sorting, unbroadcast,
+    views,
 };
 
 static ISA: AtomicU8 = AtomicU8::new(0);
@@ -105,6 +106,7 @@ functions! {
     permute_back: |a, n, k| indexing::call(Indexing::PermuteBack, isa(), a, n, k);
     sorted_order: |a, n, k| sorting::call(isa(), a, n, k);
     unbroadcasted: |a, n, k| unbroadcast::call(isa(), a, n, k);
+    copies: |a, n, k| copies::call(a, n, k);
     matmul_vjp0: |a, n, k| products::call(Product::Vjp0, isa(), a, n, k);
     matmul_vjp1: |a, n, k| products::call(Product::Vjp1, isa(), a, n, k);
     momentum_update: |a, n, k| optimizers::momentum_update(isa(), a, n, k);
@@ -144,6 +146,7 @@ static OTHERS: &[(&str, ffi::PyCFunctionFastWithKeywords)] = &[
     ("permute_back", permute_back),
     ("sorted_order", sorted_order),
     ("unbroadcast", unbroadcasted),
+    ("copies", copies),
     ("momentum_update", momentum_update),
     ("sgd_update", sgd_update),
 ];

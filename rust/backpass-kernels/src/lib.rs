@@ -7,6 +7,7 @@
 
 mod along;
 mod columns;
+pub mod copies;
 pub mod descent;
 pub mod elementwise;
 pub mod extremes;
