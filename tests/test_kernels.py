@@ -31,7 +31,7 @@ except ImportError:
 else:
     OTHERS = frozenset()
 #: What the walks use, tested apart: `core.cotangents` has the same in Python.
-OTHERS |= {"unbroadcast"}
+OTHERS |= {"unbroadcast", "copies"}
 
 GPU = cupy_place()
 BACKENDS: list[Backend] = [NUMPY, *([GPU.backend] if isinstance(GPU, Place) else [])]

@@ -7,6 +7,7 @@
 mod api;
 mod block;
 mod choose;
+mod copies;
 mod elementwise;
 mod engine;
 mod indexing;

@@ -19,8 +19,8 @@ use crate::products::Product;
 use crate::reductions::Along;
 use crate::views::View;
 use crate::{
-    choose, elementwise, indexing, joining, optimizers, places, products, reductions, scans,
-    sorting, unbroadcast, views,
+    choose, copies, elementwise, indexing, joining, optimizers, places, products, reductions,
+    scans, sorting, unbroadcast, views,
 };
 
 static ISA: AtomicU8 = AtomicU8::new(0);
@@ -157,6 +157,7 @@ functions! {
     cumsum: |a, n, k| scans::call(false, isa(), a, n, k);
     cumsum_vjp: |a, n, k| scans::call(true, isa(), a, n, k);
     unbroadcasted: |a, n, k| unbroadcast::call(isa(), a, n, k);
+    copies: |a, n, k| copies::call(a, n, k);
     matmul_vjp0: |a, n, k| products::call(Product::Vjp0, isa(), a, n, k);
     matmul_vjp1: |a, n, k| products::call(Product::Vjp1, isa(), a, n, k);
     momentum_update: |a, n, k| optimizers::momentum_update(isa(), a, n, k);
@@ -203,6 +204,7 @@ static OTHERS: &[(&str, ffi::PyCFunctionFastWithKeywords)] = &[
     ("cumsum", cumsum),
     ("cumsum.vjp", cumsum_vjp),
     ("unbroadcast", unbroadcasted),
+    ("copies", copies),
     ("momentum_update", momentum_update),
     ("sgd_update", sgd_update),
 ];

@@ -13,7 +13,7 @@ OTHERS = {
     "where",
     *("sum", "mean", "max", "max.vjp", "min", "min.vjp"),
     *("logsumexp", "logsumexp.vjp", "softmax", "softmax.vjp", "log_softmax", "log_softmax.vjp"),
-    "momentum_update",
+    *("momentum_update", "sgd_update", "copies"),
 }
 PRODUCTS = {"matmul", "matmul.vjp0", "matmul.vjp1", "dot", "dot.vjp0", "dot.vjp1"}
 

@@ -8,6 +8,7 @@
 mod along;
 pub mod choose;
 mod columns;
+pub mod copies;
 pub mod descent;
 pub mod elementwise;
 pub mod extremes;
