@@ -73,6 +73,11 @@ impl<T: Real> Product<T> {
         self.k.div_ceil(Self::longest())
     }
 
+    /// The length of the longest block of k.
+    fn deepest(&self) -> usize {
+        self.k.div_ceil(self.blocks())
+    }
+
     /// Whether rows so far apart fall onto each other in the caches.
     fn conflicts(step: isize) -> bool {
         (step.unsigned_abs() * size_of::<T>()).is_multiple_of(2048) && step != 0
@@ -125,10 +130,10 @@ impl<T: Real> Product<T> {
         let pair = self.limits.pair();
         let slivers = self.n.div_ceil(pair);
         let by_rows = self.y.columns == 1;
-        let longest = self.block(stage.first).1;
-        let pieces = if by_rows { longest.div_ceil(ROWS) } else { slivers };
+        let deepest = self.deepest();
+        let pieces = if by_rows { deepest.div_ceil(ROWS) } else { slivers };
         let chunks = pieces.min(2 * CHUNKS);
-        let nanoseconds = self.n * stage.count * longest * size_of::<T>() / 16;
+        let nanoseconds = self.n * stage.count * deepest * size_of::<T>() / 16;
         threads::run(chunks, nanoseconds, &|chunk| {
             let Self { isa, n, y, .. } = self.whole();
             let (first, end) = (cut(pieces, chunks, chunk), cut(pieces, chunks, chunk + 1));
@@ -184,8 +189,7 @@ impl<T: Real> Product<T> {
         let (top, bottom) = (cut(m, panels, first), cut(m, panels, end));
         // A single sliver is done as soon as the left operand would be packed.
         let pack_x = right - left > 1 && (x.columns != 1 || Self::conflicts(x.rows));
-        let depth = self.block(stage.first).1;
-        let packed_x = pack_x.then(|| Scratch::<T>::new((bottom - top) * depth));
+        let packed_x = pack_x.then(|| Scratch::<T>::new((bottom - top) * self.deepest()));
         for b in stage.first..stage.first + stage.count {
             let (start, depth) = self.block(b);
             let mut a = x.from(top, start);
