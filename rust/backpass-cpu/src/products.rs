@@ -110,8 +110,8 @@ impl<T: Element> Factor<T> {
         if made.depth > STACK_DIMS {
             return Err(Refused);
         }
-        for d in 0..made.depth {
-            made.stack[d] = (shape[d], x.stride::<T>(d));
+        for (d, &length) in shape[..made.depth].iter().enumerate() {
+            made.stack[d] = (length, x.stride::<T>(d));
         }
         Ok(made)
     }
@@ -212,16 +212,16 @@ impl<T: Element> Task<T> {
         let mut dims = [0; STACK_DIMS + 2];
         let mut stack = Stack::NONE;
         let mut count = 1;
-        for d in 0..depth {
+        for (d, dim) in dims[..depth].iter_mut().enumerate() {
             let [(a, x_step), (b, y_step)] = [&x, &y]
                 .map(|f| (d + f.depth).checked_sub(depth).map_or((1, 0), |own| f.stack[own]));
             if a != b && a != 1 && b != 1 {
                 return Err(Refused);
             }
-            dims[d] = if a == 1 { b } else { a };
-            count *= dims[d];
+            *dim = if a == 1 { b } else { a };
+            count *= *dim;
             let step = |length, step| if length == 1 { 0 } else { step };
-            stack.push(dims[d], step(a, x_step), step(b, y_step));
+            stack.push(*dim, step(a, x_step), step(b, y_step));
         }
         let mut nd = depth;
         for (wanted, length) in [(self.rows, m), (self.columns, n)] {

@@ -58,7 +58,7 @@ impl<T: Pick> Operand<T> {
         };
         let one = ((r - 1) * rows_step.abs() + (c - 1) * columns_step.abs() + 1).max(1) as usize;
         let stack = if spread { 0 } else { one as isize };
-        let size = if spread { one } else { one * count };
+        let size = if spread { one } else { one * count.max(1) };
         let values = whole(seed, size);
         let origin = if kind == 3 { one - 1 } else { 0 };
         let memory = to(&values);
@@ -111,8 +111,10 @@ fn check<T: Pick>(count: usize, (m, k, n): Shape, kinds: (u8, u8), spread: (bool
     }
 }
 
+type Formula = fn(f64) -> f64;
+
 /// The activations, with their formulas.
-fn activations() -> [(Activation, fn(f64) -> f64); 5] {
+fn activations() -> [(Activation, Formula); 5] {
     [
         (Activation::Identity, |x| x),
         (Activation::Relu, |x| x.max(0.0)),

@@ -15,6 +15,8 @@ const CACHE: usize = 1 << 20;
 const STAGE: usize = 8 << 20;
 /// The most panels of rows that one chunk packs together.
 const GROUP: usize = 10;
+/// Rows of the right operand that are packed together.
+const ROWS: usize = 16;
 /// Chunks for the threads to share, where there is work for so many.
 const CHUNKS: usize = 8;
 
@@ -71,6 +73,11 @@ impl<T: Real> Product<T> {
         self.k.div_ceil(Self::longest())
     }
 
+    /// The length of the longest block of k.
+    fn deepest(&self) -> usize {
+        self.k.div_ceil(self.blocks())
+    }
+
     /// Whether rows so far apart fall onto each other in the caches.
     fn conflicts(step: isize) -> bool {
         (step.unsigned_abs() * size_of::<T>()).is_multiple_of(2048) && step != 0
@@ -117,23 +124,37 @@ impl<T: Real> Product<T> {
         (start - self.block(stage.first).0) * self.n + left * depth
     }
 
-    /// Packs the stage's part of the right operand: a tile's columns at a time.
+    /// Packs the stage's part of the right operand: a tile's columns at a time. Memory is read in the
+    /// order in which it lies: a few rows at once, or all rows of a few columns.
     unsafe fn pack_y(&self, stage: &Stage<T>) {
         let pair = self.limits.pair();
         let slivers = self.n.div_ceil(pair);
-        let chunks = slivers.min(2 * CHUNKS);
-        let elements = self.n * stage.count * self.block(stage.first).1;
-        let nanoseconds = elements * size_of::<T>() / 16;
+        let by_rows = self.y.columns == 1;
+        let deepest = self.deepest();
+        let pieces = if by_rows { deepest.div_ceil(ROWS) } else { slivers };
+        let chunks = pieces.min(2 * CHUNKS);
+        let nanoseconds = self.n * stage.count * deepest * size_of::<T>() / 16;
         threads::run(chunks, nanoseconds, &|chunk| {
             let Self { isa, n, y, .. } = self.whole();
+            let (first, end) = (cut(pieces, chunks, chunk), cut(pieces, chunks, chunk + 1));
             for b in stage.first..stage.first + stage.count {
                 let (start, depth) = self.block(b);
-                for sliver in cut(slivers, chunks, chunk)..cut(slivers, chunks, chunk + 1) {
-                    let left = sliver * pair;
-                    let columns = pair.min(n - left);
-                    let to = stage.packed.get().wrapping_add(self.place(stage, b, left));
-                    // SAFETY: within the operand, and there is room.
-                    unsafe { pack(isa, y.from(start, left), depth, columns, to, columns) };
+                for piece in first..end {
+                    let (top, bottom) = if by_rows {
+                        (piece * ROWS, depth.min((piece + 1) * ROWS))
+                    } else {
+                        (0, depth)
+                    };
+                    let (from, to) = if by_rows { (0, slivers) } else { (piece, piece + 1) };
+                    for sliver in from..to {
+                        let left = sliver * pair;
+                        let columns = pair.min(n - left);
+                        let place = self.place(stage, b, left) + top * columns;
+                        let to = stage.packed.get().wrapping_add(place);
+                        let rows = bottom.saturating_sub(top);
+                        // SAFETY: within the operand, and there is room.
+                        unsafe { pack(isa, y.from(start + top, left), rows, columns, to, columns) };
+                    }
                 }
             }
         });
@@ -168,8 +189,7 @@ impl<T: Real> Product<T> {
         let (top, bottom) = (cut(m, panels, first), cut(m, panels, end));
         // A single sliver is done as soon as the left operand would be packed.
         let pack_x = right - left > 1 && (x.columns != 1 || Self::conflicts(x.rows));
-        let depth = self.block(stage.first).1;
-        let packed_x = pack_x.then(|| Scratch::<T>::new((bottom - top) * depth));
+        let packed_x = pack_x.then(|| Scratch::<T>::new((bottom - top) * self.deepest()));
         for b in stage.first..stage.first + stage.count {
             let (start, depth) = self.block(b);
             let mut a = x.from(top, start);

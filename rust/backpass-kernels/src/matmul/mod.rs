@@ -174,7 +174,7 @@ impl<T: Real> Product<T> {
     /// be added to often.
     #[inline(always)]
     fn longest() -> usize {
-        if size_of::<T>() == 4 { 512 } else { 128 }
+        2048 / size_of::<T>()
     }
 
     /// A part of the output.

@@ -8,6 +8,9 @@ use crate::simd::Simd;
 /// Up to this many rows, the product is bound by reading the right operand.
 pub(super) const FEW: usize = 3;
 
+/// From this length of k on, the output's lines are asked for at the beginning of a tile.
+const FAR: usize = 64;
+
 /// A tile's operands: `a` of (rows, k), `b` of (k, columns) with contiguous rows.
 #[derive(Clone, Copy)]
 pub(super) struct Tile<T> {
@@ -32,6 +35,13 @@ unsafe fn tile<T: Real, S: Simd<T>, const R: usize, const V: usize>(
     let mut sums = [[s.splat(T::ZERO); V]; R];
     // SAFETY: the caller vouches for the operands; `last` lanes of the last vector are used.
     unsafe {
+        if k >= FAR {
+            for r in 0..R {
+                for v in 0..V {
+                    prefetch(out.wrapping_add(r * out_rows + v * S::LANES));
+                }
+            }
+        }
         for _ in 0..k {
             let mut row = [s.splat(T::ZERO); V];
             for (v, x) in row.iter_mut().enumerate() {
@@ -59,6 +69,19 @@ unsafe fn tile<T: Real, S: Simd<T>, const R: usize, const V: usize>(
             }
         }
     }
+}
+
+/// Asks for a cache line.
+#[inline(always)]
+fn prefetch<T>(p: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: it reads nothing and faults nowhere.
+    unsafe {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(p.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
 }
 
 struct RunTile<T, const R: usize, const V: usize> {
