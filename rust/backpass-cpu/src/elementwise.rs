@@ -256,7 +256,7 @@ unsafe fn strided<T: Element, const N: usize>(
             // SAFETY: the operands have an element; the lock is held.
             return unsafe {
                 let value = single(kernel, isa, views.map(|view| view.data));
-                new_repeated(value, shape)
+                Ok(new_repeated(value, shape))
             };
         }
         // SAFETY: the operand has an element.
@@ -306,8 +306,8 @@ unsafe fn strided<T: Element, const N: usize>(
     }
 }
 
-/// A read-only array that repeats one element: a new reference.
-unsafe fn new_repeated<T: Element>(value: T, shape: &[usize]) -> Outcome {
+/// A read-only array that repeats one element: a new reference, or null with an exception set.
+unsafe fn new_repeated<T: Element>(value: T, shape: &[usize]) -> *mut ffi::PyObject {
     let strides = [0isize; MAX_DIMS];
     // SAFETY: the lock is held; the strides lead to the one element.
     unsafe {
@@ -315,9 +315,9 @@ unsafe fn new_repeated<T: Element>(value: T, shape: &[usize]) -> Outcome {
             Ok((array, out)) => {
                 out.write(value);
                 (*array.cast::<PyArrayObject>()).flags &= !NPY_ARRAY_WRITEABLE;
-                Ok(array)
+                array
             }
-            Err(null) => Ok(null),
+            Err(null) => null,
         }
     }
 }
@@ -329,10 +329,10 @@ fn memory_order<T, const N: usize>(nd: usize, views: &[Operand<T>; N]) -> [usize
     for next in (0..nd).rev() {
         // `next` goes inwards past all that it must.
         let mut place = next;
-        for inner in next + 1..nd {
+        for (inner, &beside) in order.iter().enumerate().take(nd).skip(next + 1) {
             let (mut wished, mut clear) = (false, false);
             for view in views {
-                let (mine, other) = (view.strides[next].abs(), view.strides[order[inner]].abs());
+                let (mine, other) = (view.strides[next].abs(), view.strides[beside].abs());
                 if mine != 0 && other != 0 {
                     if other <= mine {
                         (wished, clear) = (false, true);

@@ -279,3 +279,66 @@ def test_read_only_operands():
     result = KERNELS["add"](x, x)
     assert result.flags.writeable
     np.testing.assert_array_equal(result, [2, 2, 2])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_rule_of_repeated_elements_gives_a_repeated_element(dtype):
+    g = np.broadcast_to(dtype(1.5), (3, 4))
+    result = KERNELS["subtract.vjp1"](g)
+    np.testing.assert_array_equal(result, np.full((3, 4), -1.5, dtype))
+    assert result.strides == (0, 0)
+    assert not result.flags.writeable
+    # A function's result is the caller's own.
+    result = KERNELS["negative"](g)
+    assert result.flags.writeable
+    np.testing.assert_array_equal(result, np.full((3, 4), -1.5, dtype))
+
+
+@pytest.mark.parametrize("name", ["multiply.vjp0", "multiply.vjp1", "exp.vjp"])
+def test_a_cotangent_of_ones_gives_the_other_factor_itself(name):
+    y = np.array([[1.0, np.nan], [np.inf, -0.0]])
+    ones = np.broadcast_to(np.float64(1), (2, 2))
+    assert KERNELS[name](ones, y) is y
+    # Not where the result is larger than the factor, nor where the cotangent is an ordinary array.
+    np.testing.assert_array_equal(KERNELS[name](ones, y[0]), np.broadcast_to(y[0], (2, 2)))
+    assert KERNELS[name](np.ones((2, 2)), y) is not y
+    twos = np.broadcast_to(np.float64(2), (2, 2))
+    np.testing.assert_array_equal(KERNELS[name](twos, y), 2 * y)
+
+
+def test_a_result_lies_in_memory_as_its_operands_do():
+    x = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    for axes in itertools.permutations(range(3)):
+        view = x.transpose(axes)
+        assert KERNELS["exp"](view).strides == np.exp(view).strides
+        assert KERNELS["add"](view, view).strides == (view + view).strides
+        assert KERNELS["add"](view, view[..., :1]).strides == (view + view[..., :1]).strides
+        assert KERNELS["add"](view, view[0]).strides == (view + view[0]).strides
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("exponent", [-1, 1, 2, 3, 4, 2.0, 3.0])
+def test_small_constant_powers(exponent, dtype):
+    x = np.array([-2.5, -0.0, 0.0, 0.5, 3.0, np.inf, -np.inf, np.nan], dtype)
+    g = np.linspace(-1, 1, 8, dtype=dtype)
+    with np.errstate(all="ignore"):
+        expected = np.power(x, exponent)
+        slope = exponent * np.power(x, exponent - 1)
+    np.testing.assert_allclose(KERNELS["power"](x, exponent), expected, rtol=4e-7)
+    np.testing.assert_allclose(KERNELS["power.vjp0"](g, x, exponent), g * slope, rtol=4e-7)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(33, 70), (3, 40, 50), (17, 2, 129)])
+def test_operands_that_lie_across_each_other(shape, dtype):
+    x = np.arange(np.prod(shape), dtype=dtype).reshape(shape)
+    y = np.ascontiguousarray(x.T).T
+    np.testing.assert_array_equal(KERNELS["add"](x, y), 2 * x)
+    np.testing.assert_array_equal(KERNELS["add"](x[::-1, ::2], y[::-1, ::2]), 2 * x[::-1, ::2])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_outputs_larger_than_the_caches(dtype):
+    n = (1 << 24) // np.dtype(dtype).itemsize + 37
+    x = np.arange(n, dtype=dtype) % 1000
+    np.testing.assert_array_equal(KERNELS["add"](x, dtype(0.5)), x + dtype(0.5))

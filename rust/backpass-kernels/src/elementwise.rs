@@ -196,7 +196,7 @@ unsafe fn apply_in_chunks<T: Pick, const N: usize>(
     let run = T::pick(kernel);
     let n = line.length;
     let length = n.div_ceil(MOST_CHUNKS).max(CHUNK).next_multiple_of(CHUNK);
-    let stream = n * size_of::<T>() >= STREAMED && line.out as usize % ALIGNMENT == 0;
+    let stream = n * size_of::<T>() >= STREAMED && (line.out as usize).is_multiple_of(ALIGNMENT);
     // SAFETY: each chunk writes a part of the output of its own.
     let shared = unsafe { Shared::new(*line) };
     threads::run(n.div_ceil(length), kernel.time(isa, n) / 1000, &|chunk| {
