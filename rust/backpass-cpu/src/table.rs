@@ -120,16 +120,12 @@ static OTHERS: &[(&str, ffi::PyCFunctionFastWithKeywords)] = &[
     ("sum.vjp", sum_vjp),
     ("mean", mean),
     ("mean.vjp", mean_vjp),
-    ("max", max),
     ("max.vjp", extreme_vjp),
-    ("min", min),
     ("min.vjp", extreme_vjp),
     ("var", var),
     ("var.vjp", var_vjp),
     ("std", std),
     ("std.vjp", std_vjp),
-    ("argmax", argmax),
-    ("argmin", argmin),
     ("logsumexp", logsumexp),
     ("logsumexp.vjp", logsumexp_vjp),
     ("softmax", softmax),
@@ -153,6 +149,10 @@ static OTHERS: &[(&str, ffi::PyCFunctionFastWithKeywords)] = &[
     ("unbroadcast", unbroadcasted),
     ("momentum_update", momentum_update),
 ];
+
+/// In plain Rust they are slower than `NumPy`'s, which are vectorised everywhere.
+static EXTREMES: &[(&str, ffi::PyCFunctionFastWithKeywords)] =
+    &[("max", max), ("min", min), ("argmax", argmax), ("argmin", argmin)];
 
 /// Matrix products. In plain Rust they are slower than `numpy.matmul`.
 static PRODUCTS: &[(&str, ffi::PyCFunctionFastWithKeywords)] = &[
@@ -181,8 +181,9 @@ pub fn kernels(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     for (kernel, &entry) in TERNARY.iter().zip(TERNARY_ENTRIES) {
         table.set_item(kernel.name, function(py, kernel.name, entry)?)?;
     }
-    let products = if isa == Isa::Scalar { &[] } else { PRODUCTS };
-    for &(name, entry) in OTHERS.iter().chain(products) {
+    let (extremes, products) =
+        if isa == Isa::Scalar { (&[][..], &[][..]) } else { (EXTREMES, PRODUCTS) };
+    for &(name, entry) in OTHERS.iter().chain(extremes).chain(products) {
         table.set_item(name, function(py, name, entry)?)?;
     }
     Ok(table)
