@@ -173,16 +173,12 @@ static OTHERS: &[(&str, ffi::PyCFunctionFastWithKeywords)] = &[
     ("sum.vjp", sum_vjp),
     ("mean", mean),
     ("mean.vjp", mean_vjp),
-    ("max", max),
     ("max.vjp", extreme_vjp),
-    ("min", min),
     ("min.vjp", extreme_vjp),
     ("var", var),
     ("var.vjp", var_vjp),
     ("std", std),
     ("std.vjp", std_vjp),
-    ("argmax", argmax),
-    ("argmin", argmin),
     ("logsumexp", logsumexp),
     ("logsumexp.vjp", logsumexp_vjp),
     ("softmax", softmax),
@@ -209,6 +205,10 @@ static OTHERS: &[(&str, ffi::PyCFunctionFastWithKeywords)] = &[
     ("sgd_update", sgd_update),
 ];
 
+/// In plain Rust they are slower than `NumPy`'s, which are vectorised everywhere.
+static EXTREMES: &[(&str, ffi::PyCFunctionFastWithKeywords)] =
+    &[("max", max), ("min", min), ("argmax", argmax), ("argmin", argmin)];
+
 /// Matrix products. In plain Rust they are slower than `numpy.matmul`.
 static PRODUCTS: &[(&str, ffi::PyCFunctionFastWithKeywords)] = &[
     ("matmul", matmul),
@@ -230,8 +230,9 @@ pub fn kernels(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     fill(py, &table, BINARY_RULES, BINARY_RULE_ENTRIES)?;
     fill(py, &table, TERNARY_RULES, TERNARY_RULE_ENTRIES)?;
     fill(py, &table, QUATERNARY_RULES, QUATERNARY_RULE_ENTRIES)?;
-    let products = if isa == Isa::Scalar { &[] } else { PRODUCTS };
-    for &(name, entry) in OTHERS.iter().chain(products) {
+    let (extremes, products) =
+        if isa == Isa::Scalar { (&[][..], &[][..]) } else { (EXTREMES, PRODUCTS) };
+    for &(name, entry) in OTHERS.iter().chain(extremes).chain(products) {
         table.set_item(name, function(py, name, entry)?)?;
     }
     Ok(table)

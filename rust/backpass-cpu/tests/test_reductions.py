@@ -13,6 +13,8 @@ from . import formulas
 pytestmark = pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
 
 DTYPES = [np.float32, np.float64]
+#: Not where NumPy's are faster.
+EXTREMES = [name for name in ("max", "min") if name in KERNELS]
 SHAPES = [(1,), (5,), (16,), (33,), (5000,), (3, 10), (40, 17), (2, 3, 4), (5, 1, 3), (3, 200, 20)]
 
 
@@ -51,7 +53,7 @@ def assert_near(result, expected, dtype, scale=1.0):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", ["sum", "mean", "max", "min"])
+@pytest.mark.parametrize("name", ["sum", "mean", *EXTREMES])
 def test_reductions(name, dtype):
     rng = np.random.default_rng(0)
     for shape in SHAPES:
@@ -69,7 +71,7 @@ def test_reductions(name, dtype):
         assert_near(KERNELS[name](x), getattr(np, name)(x.astype(np.float64)), dtype, 1000)
 
 
-@pytest.mark.parametrize("name", ["sum", "mean", "max", "min"])
+@pytest.mark.parametrize("name", ["sum", "mean", *EXTREMES])
 def test_reductions_of_broadcast_arrays(name):
     x = np.arange(5, dtype=np.float32)
     for view in (
@@ -92,7 +94,7 @@ def test_long_sums_are_accurate():
     )
 
 
-@pytest.mark.parametrize("name", ["max", "min"])
+@pytest.mark.parametrize("name", EXTREMES)
 def test_extremes_propagate_nan(name):
     for n, position in itertools.product((1, 3, 16, 40, 2000), (0, -1)):
         x = np.arange(n, dtype=np.float32)
@@ -227,7 +229,7 @@ REFUSED = [
 @pytest.mark.parametrize("keywords", REFUSED, ids=str)
 def test_refused_keywords(keywords):
     x = np.ones((2, 3), np.float32)
-    for name in ("sum", "mean", "max", "min", "logsumexp", "softmax", "log_softmax"):
+    for name in ("sum", "mean", *EXTREMES, "logsumexp", "softmax", "log_softmax"):
         assert KERNELS[name](x, **keywords) is NotImplemented
     assert KERNELS["max.vjp"](x, x, x, **keywords) is NotImplemented
     assert KERNELS["softmax.vjp"](x, x, **keywords) is NotImplemented
@@ -235,7 +237,7 @@ def test_refused_keywords(keywords):
 
 def test_refused_operands():
     x = np.ones((2, 3), np.float32)
-    for name in ("sum", "mean", "max", "min", "logsumexp", "softmax", "log_softmax"):
+    for name in ("sum", "mean", *EXTREMES, "logsumexp", "softmax", "log_softmax"):
         kernel = KERNELS[name]
         for other in (
             np.arange(3),
@@ -258,4 +260,76 @@ def test_refused_operands():
 def test_an_empty_axis_reduces_nothing():
     x = np.arange(6, dtype=np.float32).reshape(2, 3)
     np.testing.assert_array_equal(KERNELS["sum"](x, axis=()), x)
-    np.testing.assert_array_equal(KERNELS["max"](x, axis=()), x)
+    for name in EXTREMES:
+        np.testing.assert_array_equal(KERNELS[name](x, axis=()), x)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["var", "std"])
+def test_variances_and_their_rules(name, dtype):
+    rng = np.random.default_rng(2)
+    for shape in SHAPES:
+        x = draw(rng, shape, dtype) + dtype(100)
+        wide = x.astype(np.float64)
+        for view in layouts(x):
+            for axis, ddof in itertools.product(axes(len(shape)), (0, 1, -1)):
+                keywords = {"axis": axis, "ddof": ddof}
+                count = x.size // np.var(wide, axis=axis).size
+                if count <= ddof:
+                    assert KERNELS[name](view, **keywords) is NotImplemented
+                    continue
+                expected = getattr(np, name)(wide, **keywords)
+                assert_near(KERNELS[name](view, **keywords), expected, dtype, 100)
+                if (expected < 1e-2).any():
+                    continue
+                g = draw(rng, np.shape(expected), dtype)
+                distance = wide - wide.mean(axis=axis, keepdims=True)
+                spread = g.astype(np.float64)
+                if name == "std":
+                    spread = spread / (2 * expected)
+                spread = np.broadcast_to(
+                    spread if axis is None else np.expand_dims(spread, axis), shape
+                )
+                operands = (g, view) if name == "var" else (g, expected.astype(dtype), view)
+                result = KERNELS[f"{name}.vjp"](*operands, **keywords)
+                right = spread * distance * 2 / (count - ddof)
+                assert_near(result, right, dtype, 1000 * (1 + np.abs(spread).max()))
+    assert KERNELS[name](np.ones(3, dtype), ddof=1.5) is NotImplemented
+    assert KERNELS["sum"](np.ones(3, dtype), ddof=1) is NotImplemented
+
+
+@pytest.mark.parametrize("name", ["argmax", "argmin"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_places_of_extremes(name, dtype):
+    if name not in KERNELS:
+        pytest.skip("NumPy's is faster with this instruction set")
+    rng = np.random.default_rng(3)
+    for shape in [*SHAPES, (3, 5000), (2100, 3)]:
+        for nans in (0, 1, 3):
+            x = draw(rng, shape, dtype).round()
+            x.flat[rng.integers(0, x.size, nans)] = np.nan
+            for view in layouts(x):
+                for axis, keepdims in itertools.product((None, 0, -1), (False, True)):
+                    keywords = {"axis": axis, "keepdims": keepdims}
+                    found = KERNELS[name](view, **keywords)
+                    right = getattr(np, name)(x, **keywords)
+                    assert type(found) is type(right)
+                    np.testing.assert_array_equal(found, right, strict=True)
+    for other in (np.zeros((0, 3), dtype), np.arange(3), np.float32(1)):
+        assert KERNELS[name](other) is NotImplemented
+    assert KERNELS[name](np.ones((2, 3), dtype), axis=(0, 1)) is NotImplemented
+
+
+def test_one_row_of_a_million():
+    x = np.random.default_rng(4).normal(size=1_000_003) * 3
+    for dtype in DTYPES:
+        y = x.astype(dtype)
+        for name in ("softmax", "log_softmax", "logsumexp"):
+            right = getattr(scipy.special, name)(y.astype(np.float64))
+            assert_near(KERNELS[name](y), right, dtype, np.abs(right).max())
+        for bad, at in itertools.product((np.inf, -np.inf, np.nan), (0, 500_000, -1)):
+            y[at], kept = bad, y[at]
+            for name in ("softmax", "log_softmax", "logsumexp"):
+                found, right = KERNELS[name](y), getattr(scipy.special, name)(y)
+                np.testing.assert_allclose(found, right, rtol=1e-4, atol=1e-6)
+            y[at] = kept
