@@ -685,3 +685,21 @@ def test_an_inner_call_costs_the_same_in_a_large_graph(monkeypatch):
 def test_what_is_in_a_list_beside_a_float_is_differentiated(f, right):
     assert float(grad(f)(0.7)) == pytest.approx(right)
     assert float(grad(f)(np.array(0.7))) == pytest.approx(right)
+
+
+def test_gradients_of_many_tensors_are_copied_apart():
+    """Where there was no `.grad`, where there was one, and where a Tensor occurs twice."""
+    a, b, c = (np.array(x, dtype=np.float32) for x in ([1.0, 2.0], [[3.0]], [4.0, 5.0]))
+    energy = grad(lambda ws: np.sum(ws[0] * ws[2]) + np.sum(ws[1] ** 2) + np.sum(ws[3]))
+    returned = energy([a, b, c, a])
+    for g in returned:
+        g *= 100
+    assert a.grad.tolist() == [5.0, 6.0]
+    assert b.grad.tolist() == [[6.0]]
+    assert c.grad.tolist() == [1.0, 2.0]
+    assert all(t.grad.flags.writeable and t.grad.dtype == np.float32 for t in (a, b, c))
+    b.grad = None
+    energy([a, b, c, a])
+    assert a.grad.tolist() == [10.0, 12.0]
+    assert b.grad.tolist() == [[6.0]]
+    assert c.grad.tolist() == [2.0, 4.0]

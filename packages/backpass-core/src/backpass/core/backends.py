@@ -99,6 +99,7 @@ def _numpy_backend() -> Backend:
     compiled: Mapping[str, Kernel] = {} if cpu is None else cpu.KERNELS
     kernels = {**host.kernels(compiled), **contractions(compiled), **compiled}
     operators.unbroadcast = compiled.get("unbroadcast", _decline)
+    operators.copies = compiled.get("copies", _decline)
     operators.add_arrays = compiled.get("add", _decline)
     types = (numpy.ndarray, numpy.generic)
     if cpu is None:

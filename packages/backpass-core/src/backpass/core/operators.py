@@ -53,6 +53,7 @@ class Operators:
     #: What the walks do most, as kernels on plain arrays; `NotImplemented` for all others.
     unbroadcast: Operation
     add_arrays: Operation
+    copies: Operation
     #: Array methods that are functions of `ops`: `t.sum(axis=0)` is `methods["sum"](t, axis=0)`.
     methods: dict[str, Operation]
     #: What an array has and a Tensor has not: what to use instead.

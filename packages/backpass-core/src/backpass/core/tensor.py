@@ -6,7 +6,7 @@ import copy
 import sys
 import types
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy
@@ -683,6 +683,18 @@ def give(node: Node, g: Any) -> None:
     if tensor is None or g is None:
         return
     add_gradient(tensor, g if node.primitive is None else node.primitive.seen(g))
+
+
+def add_gradients(tensors: Sequence[Tensor], gs: Sequence[Any]) -> None:
+    """Add each of `gs` to `.grad` of its Tensor: copied in one call where there was none yet."""
+    found = operators.copies(*gs) if all(t.grad is None for t in tensors) else NotImplemented
+    if found is NotImplemented:
+        for tensor, g in zip(tensors, gs):
+            add_gradient(tensor, g)
+        return
+    for tensor, g in zip(tensors, found):
+        # One that occurs twice has a gradient by now.
+        tensor.grad = g if tensor.grad is None else operators.add(tensor.grad, g)
 
 
 def add_gradient(tensor: Tensor, g: Any) -> None:

@@ -32,7 +32,7 @@ from backpass.core.cotangents import fit_tangent
 from backpass.core.graph import Node, Subgraph, backward
 from backpass.core.operators import operators
 from backpass.core.ops.shaping import stack
-from backpass.core.tensor import Tensor, add_gradient, give, live
+from backpass.core.tensor import Tensor, add_gradients, give, live
 from backpass.core.values import plain
 
 # ----- grad -------------------------------------------------------------------------------------
@@ -180,10 +180,14 @@ def _gradient(
     if use_gpu:
         _check_device(gradients, call.name)
     if gathers and call.depth == 1:
-        for argument, gs in zip(arguments, gradients):
-            for tensor, g in zip(argument.leaves, gs):
-                if isinstance(tensor, Tensor) and g is not None:
-                    add_gradient(tensor, plain(g))
+        reached = [
+            (tensor, plain(g))
+            for argument, gs in zip(arguments, gradients)
+            for tensor, g in zip(argument.leaves, gs)
+            if isinstance(tensor, Tensor) and g is not None
+        ]
+        if reached:
+            add_gradients(*zip(*reached))
     if has_aux:
         call.aux = call.released_aux(outer)
     if not outer:
