@@ -294,3 +294,32 @@ def test_nothing_is_counted_too_often():
     assert after == before
     assert abs(len(gc.get_objects()) - alive) < 20
     assert len(refused) == 220
+
+
+def test_rows_that_are_read_one_by_one_share_one_cotangent():
+    x = numpy.arange(12.0).reshape(4, 3)
+    weights = numpy.array([1.0, -2.0, 3.0, 0.5])
+
+    def f(x):
+        total = np.sum(x * 0.25)
+        for row, w in zip(x, weights):
+            total = total + w * np.sum(row * row) + row[1] + x[1:3, ::-1][0, 0] + np.sum(x[:, 2])
+        return total + np.sum(x[x.value > 5.0]) + np.sum(x[[0, 0, 3]])
+
+    expected = 0.25 + 2 * weights[:, None] * x
+    expected[:, 1] += 1
+    expected[1, 2] += 4
+    expected[:, 2] += 4
+    expected += x > 5
+    expected[0] += 2
+    expected[3] += 1
+    numpy.testing.assert_allclose(grad(f)(x), expected)
+    numpy.testing.assert_allclose(
+        grad(lambda x: np.sum(grad(f)(x)))(x), numpy.outer(2 * weights, [1] * 3)
+    )
+    t = np.array(x).requires_grad_()
+    out = f(t)
+    out.backward(retain_graph=True)
+    out.backward()
+    numpy.testing.assert_allclose(t.grad, 2 * expected)
+    numpy.testing.assert_array_equal(t.value, numpy.arange(12.0).reshape(4, 3))

@@ -53,12 +53,15 @@ unsafe fn is_dense(object: *mut PyObject) -> bool {
     }
 }
 
-/// Whether nobody but the walk can see an array's elements: it owns a block of the pool, and there
-/// are no more than `held` references to it.
+/// Whether an object is an array whose elements nobody but the walk can see: it owns a block of the
+/// pool, and there are no more than `held` references to it.
 #[inline(always)]
-unsafe fn is_alone(array: *mut PyObject, held: isize) -> bool {
-    // SAFETY: the caller's object is an array.
+pub unsafe fn is_alone(array: *mut PyObject, held: isize) -> bool {
+    // SAFETY: the caller's object is alive; the cast follows a test of the type.
     unsafe {
+        if ffi::Py_TYPE(array) != api().array {
+            return false;
+        }
         let body = array.cast::<PyArrayObject>();
         let base = (*body).base;
         ffi::Py_REFCNT(array) <= held

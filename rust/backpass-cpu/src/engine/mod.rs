@@ -16,6 +16,7 @@ mod pull;
 mod values;
 mod walk;
 
+use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -34,6 +35,7 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("collect", function(py, "collect", leaves::collect)?)?;
     module.add_function(wrap_pyfunction!(install, module)?)?;
     module.add_function(wrap_pyfunction!(enter, module)?)?;
+    module.add_function(wrap_pyfunction!(install_reading, module)?)?;
     module.add_function(wrap_pyfunction!(shorten, module)?)
 }
 
@@ -48,6 +50,21 @@ fn class_of_op(py: Python<'_>) -> PyResult<*mut ffi::PyTypeObject> {
 fn install(py: Python<'_>, parts: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
     let none = PyDict::new(py);
     objects::install(class_of_op(py)?, parts.unwrap_or(&none))
+}
+
+/// Let cotangents of elements that `getitem` has read be added in place, by `add_at(total, g, index)`,
+/// which tells whether it has done so.
+#[pyfunction]
+fn install_reading(getitem: &Bound<'_, PyAny>, add_at: &Bound<'_, PyAny>) -> PyResult<()> {
+    if !objects::installed() {
+        return Err(PyTypeError::new_err("install_reading: install the engine first"));
+    }
+    // SAFETY: the engine is installed; both objects are kept for ever.
+    unsafe {
+        let parts = [getitem.clone().into_ptr(), add_at.clone().into_ptr()];
+        objects::engine().reads.set(parts);
+    }
+    Ok(())
 }
 
 /// Return an `Op` that stands before `op`, the function of `primitive` that is written in Python.

@@ -3,7 +3,7 @@
 //! Both are written in Python and keep all they hold in `__slots__`: members at fixed places, which
 //! are looked up once, when the engine is installed.
 
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi::{self, PyObject, PyTypeObject};
@@ -109,6 +109,8 @@ pub struct Engine {
     pub accumulate: *mut PyObject,
     /// `as_tensors`
     pub as_tensors: *mut PyObject,
+    /// The primitive that reads elements, and what adds a cotangent to another at its index.
+    pub reads: Cell<[*mut PyObject; 2]>,
     /// Names that are looked up, interned.
     pub names: Names,
 }
@@ -131,14 +133,14 @@ macro_rules! names {
     };
 }
 
-names!(complain dtype kind op pull_of pullback record run shape);
+names!(complain dtype index kind op pull_of pullback record run shape);
 
-struct Cell(UnsafeCell<Option<Engine>>);
+struct Installed(UnsafeCell<Option<Engine>>);
 
-// SAFETY: written under the interpreter's lock, before any short way exists.
-unsafe impl Sync for Cell {}
+// SAFETY: written and read under the interpreter's lock; the engine itself before any short way exists.
+unsafe impl Sync for Installed {}
 
-static ENGINE: Cell = Cell(UnsafeCell::new(None));
+static ENGINE: Installed = Installed(UnsafeCell::new(None));
 
 /// The engine.
 ///
@@ -193,6 +195,7 @@ pub fn install(op: *mut PyTypeObject, parts: &Bound<'_, PyDict>) -> PyResult<()>
         fit: keep("fit_cotangent")?,
         accumulate: keep("accumulate")?,
         as_tensors: keep("as_tensors")?,
+        reads: Cell::new([std::ptr::null_mut(); 2]),
         names: Names::new(py),
         tensor: tensor.into_ptr().cast(),
         node_class: node.into_ptr().cast(),

@@ -6,7 +6,7 @@ use std::ptr::null_mut;
 
 use pyo3::ffi::{self, PyObject};
 
-use crate::engine::accumulate::accumulate;
+use crate::engine::accumulate::{accumulate, is_alone};
 use crate::engine::objects::{engine, installed};
 use crate::engine::op::Op;
 use crate::engine::own::{Own, call, call_method, tuple};
@@ -217,6 +217,13 @@ unsafe fn step(node: *mut PyObject, cotangents: *mut PyObject, wanted: *mut PyOb
                 return Step::Done;
             }
         }
+        let [getitem, add_at] = engine.reads.get();
+        if primitive.get() == getitem {
+            match add_in_place(add_at, &g, node, parent(parents.get(), 0), cotangents) {
+                Step::Passed => {}
+                other => return other,
+            }
+        }
         let gxs = call_method(engine.names.pullback, [primitive.get(), g.get(), node, wanted]);
         if gxs.failed() {
             return Step::Failed;
@@ -233,6 +240,43 @@ unsafe fn step(node: *mut PyObject, cotangents: *mut PyObject, wanted: *mut PyOb
             }
         }
         Step::Done
+    }
+}
+
+/// Adds the cotangent of elements that were read to that of the whole, where the walk alone holds
+/// that: rows that are read one by one then cost no array of all rows each.
+#[inline(never)]
+unsafe fn add_in_place(
+    add_at: *mut PyObject,
+    g: &Own,
+    node: *mut PyObject,
+    parent: *mut PyObject,
+    cotangents: *mut PyObject,
+) -> Step {
+    // SAFETY: the caller's objects are alive.
+    unsafe {
+        let engine = engine();
+        let total = Own::borrowed_or_null(ffi::PyDict_GetItemWithError(cotangents, parent));
+        if total.failed() {
+            return if ffi::PyErr_Occurred().is_null() { Step::Passed } else { Step::Failed };
+        }
+        let kwargs = engine.kwargs.read(node);
+        // The total is held here and by the dictionary.
+        if !is_plain(g.get()) || !is_alone(total.get(), 2) || ffi::PyDict_CheckExact(kwargs) == 0 {
+            return Step::Passed;
+        }
+        let index = ffi::PyDict_GetItemWithError(kwargs, engine.names.index);
+        if index.is_null() {
+            return if ffi::PyErr_Occurred().is_null() { Step::Passed } else { Step::Failed };
+        }
+        let done = call(add_at, [total.get(), g.get(), index]);
+        if done.failed() {
+            Step::Failed
+        } else if done.get() == ffi::Py_True() {
+            Step::Done
+        } else {
+            Step::Passed
+        }
     }
 }
 

@@ -9,6 +9,7 @@ import numpy
 
 from backpass.core.arity import Nary, Unary, primitive
 from backpass.core.backends import PYTHON_SCALARS, backend_of, explain_mixture
+from backpass.core.extension import engine
 from backpass.core.graph import FREED, Node, pauses, recording
 from backpass.core.operators import operators
 from backpass.core.rules import linear
@@ -70,6 +71,18 @@ class _GetItem(Unary):
 getitem = _GetItem("getitem", _take)
 linear(getitem, lambda g, x, *, index: scatter.op(g, index=index, shape=x.shape))
 linear(scatter, lambda g, *, index: getitem.op(g, index=index))
+
+
+def _add_at(total: Any, g: Any, index: Any) -> bool:
+    """Add the cotangent of x[index] to that of x in place; tell whether it has been done."""
+    if g.dtype is not total.dtype or not _is_basic(index):
+        return False
+    total[index] += g
+    return True
+
+
+if engine is not None:
+    engine.install_reading(getitem, _add_at)
 
 
 def _put(xp: Any, x: Any, y: Any, *, index: Any) -> Any:
