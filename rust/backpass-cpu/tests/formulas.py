@@ -187,9 +187,10 @@ RULES = {
 RULES = {name: strong(rule) for name, rule in RULES.items()}
 
 #: Slower there than NumPy.
-ABSENT_ON_AVX512 = {"cbrt"}
+ABSENT_ON_AVX512 = {"cbrt", "arctan2", "arctanh", "arccosh"}
 if AVX512:
     UNARY = {name: f for name, f in UNARY.items() if name not in ABSENT_ON_AVX512}
+    BINARY = {name: f for name, f in BINARY.items() if name not in ABSENT_ON_AVX512}
 
 ELEMENTWISE = UNARY | BINARY | RULES
 POSITIVE_ONLY = {"log", "log2", "log10", "log1p", "sqrt", "power", "xlogy", "xlogy.vjp0"}
