@@ -13,6 +13,7 @@ use pyo3::ffi;
 use crate::operand::{
     Argument, Element, Kind, Outcome, Refused, common_kind, finish, new_array, new_scalar, unlocked,
 };
+use crate::views::read_only;
 
 /// What is known of a kernel beside its loop.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -77,6 +78,9 @@ unsafe fn run<const N: usize>(
     isa: Isa,
     operands: &[Argument; N],
 ) -> Outcome {
+    if isa == Isa::Scalar && role == Role::Function && !operands.iter().all(few) {
+        return Err(Refused); // NumPy's are vectorised everywhere
+    }
     if role == Role::Strict && operands.iter().any(|x| x.kind == Kind::Weak) {
         return Err(Refused);
     }
@@ -263,10 +267,8 @@ unsafe fn strided<T: Element, const N: usize>(
         let ones =
             role == Role::Factor && repeated(&views[0]) && unsafe { *views[0].data } == T::ONE;
         if ones && operands[N - 1].shape() == shape {
-            let factor = operands[N - 1].array.cast::<ffi::PyObject>();
             // SAFETY: the array is alive and the lock is held.
-            unsafe { ffi::Py_INCREF(factor) };
-            return Ok(factor);
+            return unsafe { read_only(operands[N - 1].array.cast()) };
         }
     }
 

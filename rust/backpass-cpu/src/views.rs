@@ -490,6 +490,19 @@ pub unsafe fn without_leading(x: *mut ffi::PyObject, extra: usize) -> Outcome {
     }
 }
 
+/// An array as it is, to be read only: a new reference.
+///
+/// # Safety
+///
+/// The interpreter's lock is held and `x` is alive.
+pub unsafe fn read_only(x: *mut ffi::PyObject) -> Outcome {
+    // SAFETY: the caller's.
+    unsafe {
+        let source = Source::new(x)?;
+        Ok(source.view(source.data, source.dims(), Some(source.strides()), false))
+    }
+}
+
 /// An uninitialised array of any dtype over pool memory: a new reference and its data.
 ///
 /// # Safety

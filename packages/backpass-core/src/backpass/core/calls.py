@@ -23,8 +23,7 @@ from backpass.core.graph import (
     pause,
     recording,
 )
-from backpass.core.operators import operators
-from backpass.core.tensor import COUNTED, OWNING, Tensor, is_inexact, live
+from backpass.core.tensor import COUNTED, OWNING, Tensor, copied, is_inexact, live
 from backpass.core.values import WeakTensor, plain
 
 Function = Callable[..., Any]
@@ -294,9 +293,9 @@ def own(g: Any) -> Any:
     if isinstance(g, numpy.generic):
         return g
     if sys.getrefcount(g) > _ALONE_IN_CALL or type(g.base) not in OWNING or not COUNTED:
-        return operators.positive(g)  # a copy, in memory that has been used before
+        return copied(g)
     # A library without read-only arrays has no such flag.
-    return g if getattr(g.flags, "writeable", True) else operators.positive(g)
+    return g if getattr(g.flags, "writeable", True) else copied(g)
 
 
 def _references(g: Any) -> int:

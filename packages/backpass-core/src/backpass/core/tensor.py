@@ -699,9 +699,13 @@ def add_gradients(tensors: Sequence[Tensor], gs: Sequence[Any]) -> None:
 
 def add_gradient(tensor: Tensor, g: Any) -> None:
     """Add `g` to `tensor.grad`, which shares its memory with nobody."""
-    # `positive` copies, into memory that has been used before.
     old = tensor.grad
-    tensor.grad = operators.positive(g) if old is None else operators.add(old, g)
+    tensor.grad = copied(g) if old is None else operators.add(old, g)
+
+
+def copied(g: Any) -> Any:
+    """Return a copy of an array: `positive` puts it into memory that has been used before."""
+    return operators.positive(g) if g.dtype.isnative else g.copy()
 
 
 def _references(tensor: Tensor) -> int:
