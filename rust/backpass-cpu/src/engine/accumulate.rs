@@ -13,7 +13,7 @@ use crate::table::isa;
 /// The sum of two cotangents of one shape and dtype; null with an exception set. `held` is how many
 /// references there are to `old` that are of no interest.
 #[inline(always)]
-pub unsafe fn accumulate(old: Own, held: isize, gx: Own) -> Own {
+pub unsafe fn accumulate(old: &Own, held: isize, gx: &Own) -> Own {
     // SAFETY: the caller's objects are alive.
     unsafe {
         let (first, second) = (old.get(), gx.get());

@@ -81,7 +81,7 @@ impl Op {
     }
 }
 
-/// The exception that is set, taken. PyO3 would put off what it drops in a call that it has not made.
+/// The exception that is set, taken. `PyO3` would put off what it drops in a call that it has not made.
 #[allow(deprecated)] // the one way that there is in all versions
 unsafe fn raised() -> Own {
     let (mut class, mut error, mut traceback) = (null_mut(), null_mut(), null_mut());

@@ -312,7 +312,7 @@ unsafe fn arrive(gx: Own, parent: *mut PyObject, cotangents: *mut PyObject) -> b
             }
         } else if old.get() != ffi::Py_None() {
             // It is held here and by the dictionary.
-            gx = accumulate(old, 2, gx);
+            gx = accumulate(&old, 2, &gx);
             if gx.failed() {
                 return false;
             }
