@@ -7,10 +7,10 @@
 
 use std::time::Instant;
 
-use backpass_kernels::elementwise::{BINARY, Elementwise, apply_contiguous};
+use backpass_kernels::descent::{Leaf, momentum_update};
+use backpass_kernels::elementwise::{BINARY_RULES, Elementwise, apply_contiguous};
 use backpass_kernels::isa::{Isa, Kernel, dispatch};
 use backpass_kernels::matmul::{Activation, Epilogue, Matrix, matmul, matmul_with};
-use backpass_kernels::momentum::{Leaf, momentum_update};
 use backpass_kernels::real::Real;
 use backpass_kernels::reduce::{Reduction, Shape, reduce};
 use backpass_kernels::simd::Simd;
@@ -75,7 +75,10 @@ impl Network {
             labels,
             logs: vec![0.0; batch * classes],
             layers: layers.collect(),
-            tanh_vjp: BINARY.iter().find(|kernel| kernel.name == "tanh.vjp").expect("in the table"),
+            tanh_vjp: BINARY_RULES
+                .iter()
+                .find(|kernel| kernel.name == "tanh.vjp")
+                .expect("in the table"),
         }
     }
 
