@@ -8,6 +8,8 @@ import functools
 import importlib
 import inspect
 import itertools
+import os
+import platform
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -52,6 +54,11 @@ EXTREMES = frozenset({"max", "min", "argmax", "argmin", "logsumexp", "softmax", 
 
 #: Left to the library where there are many elements, on some instruction sets.
 FEW = frozenset({"power"})
+if os.environ.get("BACKPASS_ISA") == "scalar" or platform.machine() not in ("x86_64", "AMD64"):
+    FEW |= frozenset(
+        "absolute add ceil divide fabs floor fmax fmin maximum minimum multiply negative "
+        "reciprocal rint sqrt square subtract trunc".split()
+    )
 #: Near 0 the logarithm of a sum is what two operands leave over.
 CANCELS = frozenset({"logaddexp", "logaddexp2"})
 #: Left to the rule where an operand is nan.

@@ -78,8 +78,8 @@ unsafe fn run<const N: usize>(
     isa: Isa,
     operands: &[Argument; N],
 ) -> Outcome {
-    if isa == Isa::Scalar && role == Role::Function && !operands.iter().all(few) {
-        return Err(Refused); // NumPy's are vectorised everywhere
+    if isa == Isa::Scalar && !operands.iter().all(few) && SIMPLE.contains(&kernel.name) {
+        return Err(Refused);
     }
     if role == Role::Strict && operands.iter().any(|x| x.kind == Kind::Weak) {
         return Err(Refused);
@@ -92,6 +92,29 @@ unsafe fn run<const N: usize>(
         }
     }
 }
+
+/// Functions of one instruction or a few, which `NumPy` computes in vectors on every processor. Plain
+/// Rust is slower than that.
+const SIMPLE: [&str; 18] = [
+    "absolute",
+    "add",
+    "ceil",
+    "divide",
+    "fabs",
+    "floor",
+    "fmax",
+    "fmin",
+    "maximum",
+    "minimum",
+    "multiply",
+    "negative",
+    "reciprocal",
+    "rint",
+    "sqrt",
+    "square",
+    "subtract",
+    "trunc",
+];
 
 /// Whether an array is computed sooner than another library's function begins.
 fn few(x: &Argument) -> bool {
