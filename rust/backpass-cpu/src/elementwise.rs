@@ -25,7 +25,7 @@ pub enum Role {
     /// A rule: of nothing but repeated elements it gives a repeated element.
     Rule,
     /// A rule that multiplies the cotangent by its other operand: by a cotangent of ones it gives
-    /// that operand itself. Whoever hands out a cotangent copies what is not its own.
+    /// that operand, as a view that can only be read.
     Factor,
 }
 

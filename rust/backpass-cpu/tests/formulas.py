@@ -8,6 +8,8 @@ from numpy._core._multiarray_umath import __cpu_features__
 
 #: There NumPy, too, has vector instructions for most functions.
 AVX512 = os.environ.get("BACKPASS_ISA", "avx512") == "avx512" and __cpu_features__["AVX512_SKX"]
+#: Whether there are vector units that the kernels know.
+VECTORS = os.environ.get("BACKPASS_ISA") != "scalar" and __cpu_features__.get("AVX2", False)
 
 
 def strong(rule):
@@ -199,6 +201,26 @@ UNIT_INTERVAL = {"arcsin", "arccos", "arcsin.vjp", "arccos.vjp", "arctanh", "arc
 ABOVE_ONE = {"arccosh", "arccosh.vjp"}
 #: Where there are many elements NumPy's is faster on AVX-512.
 FEW_ON_AVX512 = {"power"} if AVX512 else set()
+#: Of simple functions it is so where there are no vector units.
+FEW_WITHOUT_VECTORS = (
+    set()
+    if VECTORS
+    else {
+        *(
+            "absolute",
+            "add",
+            "ceil",
+            "divide",
+            "fabs",
+            "floor",
+            "fmax",
+            "fmin",
+            "maximum",
+            "minimum",
+        ),
+        *("multiply", "negative", "reciprocal", "rint", "sqrt", "square", "subtract", "trunc"),
+    }
+)
 FOUR = {"power.vjp1"}
 TWO_BESIDE = {"divide.vjp1", "power.vjp0", "xlogy.vjp1"}
 CHOICES = ("maximum.", "minimum.", "fmax.", "fmin.", "hypot.", "arctan2.", "logaddexp")
