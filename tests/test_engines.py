@@ -12,7 +12,7 @@ import numpy
 import pytest
 
 import backpass.numpy as np
-from backpass.core import Tensor, extension, grad, value_and_grad
+from backpass.core import Tensor, extension, grad, graph, value_and_grad
 from backpass.core.extend import elementwise, primitive
 from backpass.core.graph import FREED, KNOT_EVERY, Knot, Node
 from backpass.core.ops.elementwise import add, tanh
@@ -208,6 +208,115 @@ def test_a_rule_that_fails_leaves_no_half_walked_graph_behind():
     fail = False
     np.sum(brittle(np.tanh(w))).backward()
     numpy.testing.assert_allclose(w.grad, 3 * (1 - numpy.tanh(w.value) ** 2))
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_graph_that_a_hook_frees_during_the_walk_is_an_error(compiled, monkeypatch):
+    if not compiled:
+        monkeypatch.setattr(graph, "engine", None)
+    w = np.array([1.0, 2.0]).requires_grad_()
+    a = np.tanh(w)
+    b = np.exp(a) * w
+    c = b * 2.0
+    out = np.sum(c * a)
+    out.register_hook(lambda g: np.sum(c).backward())
+    with pytest.raises(RuntimeError, match=r"freed while it was being walked.*retain_graph=True"):
+        out.backward()
+    # With the graph kept, both walks have their part.
+    w = np.array([1.0, 2.0]).requires_grad_()
+    b = np.tanh(w) * 2.0
+    out = np.sum(b * w)
+    out.register_hook(lambda g: np.sum(b).backward(retain_graph=True))
+    out.backward()
+    t = numpy.tanh(w.value)
+    slope = 2 * (1 - t * t)
+    numpy.testing.assert_allclose(w.grad, slope * (1 + w.value) + 2 * t)
+
+
+@pytest.mark.parametrize("threshold", [1, 2, 3, 4])
+def test_a_collection_may_free_the_graph_that_is_searched(threshold):
+    w = np.array([1.0, 2.0]).requires_grad_()
+    t = w
+    for _ in range(300):
+        t = np.tanh(t)
+    out = np.sum(t)
+    walked = []
+
+    class Waiting:
+        def __del__(self):
+            self.out.backward()
+            walked.append(1)
+
+    waiting = Waiting()
+    waiting.out = np.sum(t)
+    waiting.itself = waiting
+    node = out.node
+    before, enabled = gc.get_threshold(), gc.isenabled()
+    kept = [[] for _ in range(300)]  # lists are made anew from here on
+    gc.disable()
+    try:
+        gc.set_threshold(threshold)
+        del t, out, waiting
+        gc.enable()
+        found = graph.Subgraph(node, 0)
+        gc.disable()
+        assert len(kept) == 300
+    finally:
+        gc.set_threshold(*before)
+        if enabled:
+            gc.enable()
+    # The order is that of a whole graph, or of one that is dead already.
+    assert len(found.order) in (1, 301)
+    assert all(type(n) is Node and n.shape is not None for n in found.order)
+    gc.collect()
+    assert walked == [1]
+    numpy.testing.assert_equal(w.grad.shape, (2,))
+
+
+@needs_engine
+def test_the_search_refuses_parents_that_are_no_nodes():
+    node = Node(None, ("stranger",), None, None, (), None)
+    with pytest.raises(TypeError, match="a parent of a Node must be a Node or None"):
+        extension.engine.search(node, 0)
+
+
+def test_cotangents_from_a_hook_may_lie_anywhere():
+    raw = numpy.zeros(1 + 5 * 8, numpy.uint8)
+    odd = raw[1:].view(numpy.float64)
+    odd[...] = 3.0
+    assert not odd.flags.aligned
+
+    def f(x):
+        # The walk adds: first an array of its own, then the hook's.
+        y = x + 0.0
+        y.register_hook(lambda g: odd)
+        return np.sum(np.tanh(x)) + np.sum(y)
+
+    x = numpy.linspace(-1.0, 1.0, 5)
+    numpy.testing.assert_allclose(grad(f)(x), 4.0 - numpy.tanh(x) ** 2)
+    numpy.testing.assert_array_equal(odd, 3.0)
+
+
+def test_rows_that_are_read_leave_the_layout_to_the_sums():
+    # In columns, what sums the cotangent would round otherwise.
+    program = """
+        import numpy, sys
+        import backpass.numpy as np
+        from backpass.core import grad
+
+        draw = numpy.random.default_rng(1).standard_normal
+        x, first, second, bias = draw((70, 9)), draw((9, 70)), draw((9, 70)), draw(9)
+
+        def f(bias):
+            y = x * bias
+            row = y[3]
+            return np.sum(row) + np.sum(y.T * first) + np.sum(y.T * second)
+
+        print(grad(f)(bias).tobytes().hex())
+    """
+    done = [run(engine, "-c", textwrap.dedent(program)) for engine in ("compiled", "python")]
+    assert not done[0].stderr
+    assert done[0].stdout == done[1].stdout
 
 
 def test_a_call_of_the_wrong_shape_names_it():

@@ -135,6 +135,9 @@ impl Source {
             let class = ffi::Py_TYPE(object);
             if class == api.array {
                 let array = object.cast::<PyArrayObject>();
+                if (*array).nd as usize > MAX_DIMS {
+                    return Err(Refused);
+                }
                 return Ok(Self {
                     object,
                     descr: (*array).descr,

@@ -1,7 +1,9 @@
 //! Adding up the cotangents of one node: `accumulate` in `cotangents.py`, in place where nobody sees it.
 
 use backpass_kernels::elementwise::{BINARY, Elementwise, apply_contiguous};
-use numpy::npyffi::{NPY_ARRAY_C_CONTIGUOUS, NPY_ARRAY_WRITEABLE, PyArrayObject};
+use numpy::npyffi::{
+    NPY_ARRAY_ALIGNED, NPY_ARRAY_C_CONTIGUOUS, NPY_ARRAY_WRITEABLE, PyArrayObject,
+};
 use pyo3::ffi::{self, PyObject};
 
 use crate::api::api;
@@ -43,13 +45,14 @@ pub unsafe fn accumulate(old: &Own, held: isize, gx: &Own) -> Own {
     }
 }
 
-/// Whether an object is an array of elements that lie one behind the other.
+/// Whether an object is an array of elements that lie one behind the other, where they may.
 #[inline(always)]
-unsafe fn is_dense(object: *mut PyObject) -> bool {
+pub unsafe fn is_dense(object: *mut PyObject) -> bool {
     // SAFETY: the caller's object is alive; the cast follows a test of the type.
     unsafe {
+        let dense = NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED;
         ffi::Py_TYPE(object) == api().array
-            && (*object.cast::<PyArrayObject>()).flags & NPY_ARRAY_C_CONTIGUOUS != 0
+            && (*object.cast::<PyArrayObject>()).flags & dense == dense
     }
 }
 

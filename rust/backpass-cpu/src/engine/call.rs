@@ -14,9 +14,10 @@ use crate::engine::own::{Own, call, call_method, tuple};
 use crate::engine::values::{dtype_of, has_shape, is_inexact, shape_of};
 
 impl Op {
-    /// The kernel for values of a type, borrowed; null where none has been looked up yet.
+    /// The kernel for values of a type; null where none has been looked up yet. While it runs, another
+    /// thread may put a new one in its place.
     #[inline(always)]
-    unsafe fn kernel_of(&self, value: *mut PyObject) -> *mut PyObject {
+    unsafe fn kernel_of(&self, value: *mut PyObject) -> Own {
         // SAFETY: the caller's object is alive; the table is a dictionary.
         unsafe {
             let class = ffi::Py_TYPE(value).cast();
@@ -24,7 +25,7 @@ impl Op {
             if found.is_null() {
                 ffi::PyErr_Clear();
             }
-            found
+            Own::borrowed_or_null(found)
         }
     }
 
@@ -193,22 +194,23 @@ pub unsafe extern "C" fn unary(
             Operand::Other => op.long_way(args, nargsf, kwnames),
             Operand::Value => {
                 let kernel = op.kernel_of(x);
-                if kernel.is_null() {
+                if kernel.failed() {
                     return op.long_way(args, nargsf, kwnames);
                 }
-                let ans = Own::new(ffi::PyObject_Vectorcall(kernel, args, 1, kwnames));
+                let ans = Own::new(ffi::PyObject_Vectorcall(kernel.get(), args, 1, kwnames));
                 op.settle(ans, &[x], keywords).give()
             }
             Operand::Tensor(value, node) => {
                 let kernel = op.kernel_of(value.get());
-                if kernel.is_null() {
+                if kernel.failed() {
                     return op.long_way(args, nargsf, kwnames);
                 }
                 let mut given = [value.get(); MOST + 1];
                 for i in 0..keywords.count {
                     given[i + 1] = *keywords.values.add(i);
                 }
-                let ans = Own::new(ffi::PyObject_Vectorcall(kernel, given.as_ptr(), 1, kwnames));
+                let ans =
+                    Own::new(ffi::PyObject_Vectorcall(kernel.get(), given.as_ptr(), 1, kwnames));
                 let ans = op.settle(ans, &[value.get()], keywords);
                 if ans.failed() {
                     return null_mut();
@@ -249,14 +251,14 @@ pub unsafe extern "C" fn binary(
         let (xv, xn) = unpack(left, x);
         let (yv, yn) = unpack(right, y);
         let mut kernel = op.kernel_of(xv.get());
-        if kernel.is_null() && wrapped {
+        if kernel.failed() && wrapped {
             kernel = op.kernel_of(yv.get());
         }
-        if kernel.is_null() {
+        if kernel.failed() {
             return op.long_way(given.as_ptr(), 2, null_mut());
         }
         let values = [xv.get(), yv.get()];
-        let ans = call(kernel, values);
+        let ans = call(kernel.get(), values);
         let ans = op.settle(ans, &values, Keywords::NONE);
         if ans.failed() || !wrapped {
             return ans.give();

@@ -7,6 +7,7 @@ use pyo3::ffi::{self, PyObject};
 use crate::engine::objects::engine;
 use crate::engine::op::{MOST, Op};
 use crate::engine::own::{Own, call_method};
+use crate::engine::walk::parent;
 
 impl Op {
     /// The rules for cotangents of a type, a tuple; null with an exception set.
@@ -31,18 +32,21 @@ impl Op {
         &self,
         g: *mut PyObject,
         node: *mut PyObject,
+        parents: *mut PyObject,
         wanted: *mut PyObject,
         gxs: &mut [Own; 2],
     ) -> bool {
-        // SAFETY: the caller's objects are alive; what the node holds is in the layout of `hang`.
+        // SAFETY: the caller's objects are alive; what the node, which is not dead, holds is in the
+        // layout of `hang_unary` and `hang_binary`.
         unsafe {
             let engine = engine();
+            // Before anything that may let another thread run, and that free the node.
+            let saved = Own::borrowed(engine.saved.read(node));
+            let kwargs = Own::borrowed(engine.kwargs.read(node));
             let pulls = self.pulls_of(g);
             if pulls.failed() {
                 return false;
             }
-            let saved = Own::borrowed(engine.saved.read(node));
-            let kwargs = Own::borrowed(engine.kwargs.read(node));
             for (i, slot) in gxs.iter_mut().enumerate().take(self.arity as usize) {
                 let pull = ffi::PyTuple_GET_ITEM(pulls.get(), i as isize);
                 if pull == ffi::Py_None() {
@@ -57,9 +61,7 @@ impl Op {
                     continue;
                 }
                 if self.arity == 2 && wanted != ffi::Py_None() {
-                    let parents = engine.parents.read(node);
-                    let parent = Own::new(ffi::PySequence_GetItem(parents, i as isize));
-                    match ffi::PySequence_Contains(wanted, parent.get()) {
+                    match ffi::PySequence_Contains(wanted, parent(parents, i as isize)) {
                         0 => continue,
                         1 => {}
                         _ => return false,

@@ -6,7 +6,7 @@ use std::ptr::null_mut;
 
 use pyo3::ffi::{self, PyObject};
 
-use crate::engine::accumulate::{accumulate, is_alone};
+use crate::engine::accumulate::{accumulate, is_alone, is_dense};
 use crate::engine::objects::{engine, installed};
 use crate::engine::op::Op;
 use crate::engine::own::{Own, call, call_method, tuple};
@@ -51,8 +51,9 @@ unsafe fn sized(parents: *mut PyObject) -> (*mut PyObject, isize) {
     }
 }
 
+/// One of a node's parents, borrowed.
 #[inline(always)]
-unsafe fn parent(parents: *mut PyObject, i: isize) -> *mut PyObject {
+pub(super) unsafe fn parent(parents: *mut PyObject, i: isize) -> *mut PyObject {
     // SAFETY: the caller's container is a tuple or a list with such an item.
     unsafe {
         if ffi::PyTuple_CheckExact(parents) != 0 {
@@ -100,7 +101,15 @@ pub unsafe extern "C" fn search(
             last = serial;
             for i in 0..count {
                 let parent = parent(parents, i);
-                if parent != ffi::Py_None() && seen.insert(parent as usize) {
+                if parent == ffi::Py_None() {
+                    continue;
+                }
+                if ffi::Py_TYPE(parent) != engine.node_class {
+                    let words = c"a parent of a Node must be a Node or None";
+                    ffi::PyErr_SetString(ffi::PyExc_TypeError, words.as_ptr());
+                    return null_mut();
+                }
+                if seen.insert(parent as usize) {
                     stack.push(parent);
                 }
             }
@@ -108,8 +117,13 @@ pub unsafe extern "C" fn search(
         if !sorted {
             order.sort_unstable_by_key(|&(serial, _)| std::cmp::Reverse(serial));
         }
+        // A collection could run somebody's `__del__`, and that free the nodes that are only borrowed.
+        let collecting = ffi::PyGC_Disable();
         let order = list(order.iter().map(|&(_, node)| node));
         let border = list(border.iter().copied());
+        if collecting != 0 {
+            ffi::PyGC_Enable();
+        }
         if order.failed() || border.failed() {
             return null_mut();
         }
@@ -198,6 +212,14 @@ unsafe fn step(node: *mut PyObject, cotangents: *mut PyObject, wanted: *mut PyOb
         let primitive = Own::borrowed(engine.primitive.read(node));
         let class = ffi::Py_TYPE(primitive.get());
         let parents = Own::borrowed(engine.parents.read(node));
+        if parents.get() == none {
+            // As in `graph.py`.
+            let words = c"a graph was freed while it was being walked: a hook, a rule or another \
+thread has called backward() on a part of it; pass retain_graph=True there";
+            ffi::PyErr_SetString(ffi::PyExc_RuntimeError, words.as_ptr());
+            return Step::Failed;
+        }
+        let (_, count) = sized(parents.get());
         if engine.arities.contains(&class) && !engine.is_tensor(g.get()) {
             let op = Own::new(ffi::PyObject_GetAttr(primitive.get(), engine.names.op));
             if op.failed() {
@@ -206,7 +228,7 @@ unsafe fn step(node: *mut PyObject, cotangents: *mut PyObject, wanted: *mut PyOb
             if ffi::Py_TYPE(op.get()) == engine.op {
                 let mut gxs = [Own::null(), Own::null()];
                 let op = &*op.get().cast::<Op>();
-                if !op.pull(g.get(), node, wanted, &mut gxs) {
+                if !op.pull(g.get(), node, parents.get(), wanted, &mut gxs) {
                     return Step::Failed;
                 }
                 for (i, gx) in gxs.into_iter().enumerate() {
@@ -218,7 +240,7 @@ unsafe fn step(node: *mut PyObject, cotangents: *mut PyObject, wanted: *mut PyOb
             }
         }
         let [getitem, add_at] = engine.reads.get();
-        if primitive.get() == getitem {
+        if primitive.get() == getitem && count > 0 {
             match add_in_place(add_at, &g, node, parent(parents.get(), 0), cotangents) {
                 Step::Passed => {}
                 other => return other,
@@ -232,7 +254,6 @@ unsafe fn step(node: *mut PyObject, cotangents: *mut PyObject, wanted: *mut PyOb
         if gxs.failed() {
             return Step::Failed;
         }
-        let (_, count) = sized(parents.get());
         for i in 0..count.min(ffi::PyTuple_GET_SIZE(gxs.get())) {
             let gx = ffi::PyTuple_GET_ITEM(gxs.get(), i);
             if gx != none && !arrive(Own::borrowed(gx), parent(parents.get(), i), cotangents) {
@@ -244,7 +265,8 @@ unsafe fn step(node: *mut PyObject, cotangents: *mut PyObject, wanted: *mut PyOb
 }
 
 /// Adds the cotangent of elements that were read to that of the whole, where the walk alone holds
-/// that: rows that are read one by one then cost no array of all rows each.
+/// that: rows that are read one by one then cost no array of all rows each. What has not been read
+/// keeps the sign of a zero, which adding zeros to it would make positive.
 #[inline(never)]
 unsafe fn add_in_place(
     add_at: *mut PyObject,
@@ -261,8 +283,13 @@ unsafe fn add_in_place(
             return if ffi::PyErr_Occurred().is_null() { Step::Passed } else { Step::Failed };
         }
         let kwargs = engine.kwargs.read(node);
-        // The total is held here and by the dictionary.
-        if !is_plain(g.get()) || !is_alone(total.get(), 2) || ffi::PyDict_CheckExact(kwargs) == 0 {
+        // The total is held here and by the dictionary. In another layout than that of the zeros that
+        // would be added, what sums it later would round otherwise.
+        if !is_plain(g.get())
+            || !is_dense(total.get())
+            || !is_alone(total.get(), 2)
+            || ffi::PyDict_CheckExact(kwargs) == 0
+        {
             return Step::Passed;
         }
         let index = ffi::PyDict_GetItemWithError(kwargs, engine.names.index);

@@ -259,8 +259,13 @@ def backward(
         g = cotangents.pop(node, None)
         if g is None:
             continue
-        shape = node.shape
-        for parent, gx in zip(node.parents, node.primitive.pullback(g, node, wanted)):
+        shape, parents = node.shape, node.parents
+        if parents is None:
+            raise RuntimeError(
+                "a graph was freed while it was being walked: a hook, a rule or another thread has "
+                "called backward() on a part of it; pass retain_graph=True there"
+            )
+        for parent, gx in zip(parents, node.primitive.pullback(g, node, wanted)):
             if gx is None:
                 continue
             # One tuple for both shapes means that the primitive has not broadcast.
