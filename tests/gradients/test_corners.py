@@ -168,6 +168,22 @@ def test_where_hides_sin_of_infinity(backend):
     assert_array_equal(g, [0.0, 1.0])
 
 
+@MODES
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_where_hides_a_row_whose_softmax_is_nan(name, mode, backend):
+    np, f = backend.numpy, getattr(backend.namespace("scipy.special"), name)
+    masked, row = numpy.full(3, -inf), numpy.array([0.5, 1.0, 2.0])
+    hidden = backend.put(numpy.array([[True], [False]]))
+
+    def squares(x):
+        return np.where(hidden, 0.0, f(x, axis=1) ** 2)
+
+    g = mode(backend, squares, [backend.put(numpy.stack([masked, row]))])[0]
+    alone = mode(backend, lambda x: f(x, axis=1) ** 2, [backend.put(row[None])])[0]
+    assert_array_equal(g[0], 0.0)
+    assert_allclose(g[1], alone[0], rtol=1e-12)
+
+
 @pytest.mark.parametrize("n", [2, 3, 4, 5])
 def test_nth_derivative_of_tanh_to_the_n_at_0(n, backend):
     np = backend.numpy

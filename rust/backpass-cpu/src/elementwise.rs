@@ -98,8 +98,27 @@ fn few(x: &Argument) -> bool {
     x.shape().iter().product::<usize>() <= 32
 }
 
-/// `power`: a constant small exponent has a way of its own. `NumPy`'s function of two arrays is the
-/// faster one on AVX-512.
+/// Whether an exponent is 0.5 everywhere: `NumPy` then takes square roots, which differ from powers
+/// at -0 and -inf.
+fn is_half(y: &Argument) -> bool {
+    if y.array.is_null() {
+        return y.scalar == 0.5;
+    }
+    let repeats = |d: usize| y.shape()[d] == 1 || y.stride::<u8>(d) == 0;
+    if y.shape().contains(&0) || !(0..y.ndim()).all(repeats) {
+        return false;
+    }
+    // SAFETY: the array is alive and has an element of its kind.
+    unsafe {
+        match y.kind {
+            Kind::Single => *y.data::<f32>() == 0.5,
+            _ => *y.data::<f64>() == 0.5,
+        }
+    }
+}
+
+/// `power`: a constant small exponent has a way of its own, a constant of a half is left to `NumPy`.
+/// `NumPy`'s function of two arrays is the faster one on AVX-512.
 ///
 /// # Safety
 ///
@@ -120,7 +139,7 @@ pub unsafe fn power(
                 Some(constant) if common_kind(&operands)? == x.kind => {
                     run(constant, Role::Function, isa, &[x])
                 }
-                _ if isa == Isa::Avx512 && !few(&x) => Err(Refused),
+                _ if is_half(&y) || (isa == Isa::Avx512 && !few(&x)) => Err(Refused),
                 _ => run(kernel, Role::Function, isa, &operands),
             }
         })

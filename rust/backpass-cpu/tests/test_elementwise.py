@@ -329,6 +329,17 @@ def test_small_constant_powers(exponent, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_a_power_of_a_half_is_left_to_numpy(dtype):
+    # NumPy takes the square root of -0 and -inf there: -0 and nan, not 0 and inf.
+    x = np.array([-np.inf, -0.0], dtype)
+    half = dtype(0.5)
+    for exponent in (0.5, half, np.array(half), np.array([half]), np.broadcast_to(half, 2)):
+        assert KERNELS["power"](x, exponent) is NotImplemented
+    assert KERNELS["power"](x, np.array([half, half])) is not NotImplemented
+    assert KERNELS["power"](x, 1.5) is not NotImplemented
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(33, 70), (3, 40, 50), (17, 2, 129)])
 def test_operands_that_lie_across_each_other(shape, dtype):
     x = np.arange(np.prod(shape), dtype=dtype).reshape(shape)

@@ -210,6 +210,21 @@ def test_softmax_does_not_overflow(name):
     assert_near(KERNELS[name](x, axis=1), expected, np.float32)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_a_cotangent_of_zeros_stays_zero_where_the_softmax_is_nan(name, dtype):
+    x = np.full((3, 37), -np.inf, dtype)
+    x[0], x[2, 5] = np.arange(37), np.nan
+    g = np.zeros_like(x)
+    g[0] = np.cos(np.arange(37))
+    for view, cotangent, axis in ((x, g, 1), (x.T.copy(), g.T.copy(), 0)):
+        with np.errstate(invalid="ignore"):
+            ans = KERNELS[name](view, axis=axis)
+        found = np.moveaxis(KERNELS[f"{name}.vjp"](cotangent, ans, axis=axis), axis, 1)
+        assert np.all(found[1:] == 0)
+        assert np.all(np.isfinite(found[0])) and np.any(found[0] != 0)
+
+
 REFUSED = [
     dict(axis=2),
     dict(axis=-3),

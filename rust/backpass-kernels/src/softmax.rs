@@ -321,18 +321,20 @@ impl<T: Real, const LOG: bool> Body<T> for SoftmaxVjp<T, LOG> {
                 #[inline(always)]
                 |k| {
                     let g = axis.load(s, g, k);
-                    if LOG { g } else { s.mul(g, axis.load(s, ans, k)) }
+                    if LOG { g } else { s.zero_mul(g, axis.load(s, ans, k)) }
                 },
             );
+            let zero = s.splat(T::ZERO);
+            let nothing = s.eq(sum, zero);
             axis.each(
                 s,
                 #[inline(always)]
                 |k| {
                     let (g, ans) = (axis.load(s, g, k), axis.load(s, ans, k));
                     let value = if LOG {
-                        s.fnma(T::exp(s, ans), sum, g)
+                        s.fnma(s.select(nothing, zero, T::exp(s, ans)), sum, g)
                     } else {
-                        s.mul(ans, s.sub(g, sum))
+                        s.zero_mul(s.sub(g, sum), ans)
                     };
                     axis.store(s, out, k, value);
                 },
@@ -341,7 +343,7 @@ impl<T: Real, const LOG: bool> Body<T> for SoftmaxVjp<T, LOG> {
     }
 }
 
-/// The rule of `softmax`: ans (g - sum(g ans)).
+/// The rule of `softmax`: ans (g - sum(g ans)); 0 for a group of zeros, even if `ans` is nan there.
 ///
 /// # Safety
 ///
@@ -359,7 +361,7 @@ pub unsafe fn softmax_vjp<T: Real>(
     };
 }
 
-/// The rule of `log_softmax`: g - exp(ans) sum(g).
+/// The rule of `log_softmax`: g - exp(ans) sum(g); g where its sum is 0, even if `ans` is nan there.
 ///
 /// # Safety
 ///

@@ -184,16 +184,16 @@ def log_softmax_(xp: Any, x: Any, *, axis: Any = None) -> Any:
 
 
 def _softmax_vjp(g: Any, ans: Any, *, axis: Any = None) -> Any:
-    weighted = multiply.op(g, ans)
-    return weighted - multiply.op(ans, sum_.op(weighted, axis=axis, keepdims=True))
+    weighted = zero_multiply.op(g, ans)
+    return weighted - zero_multiply.op(sum_.op(weighted, axis=axis, keepdims=True), ans)
 
 
 def _log_softmax_vjp(g: Any, ans: Any, *, axis: Any = None) -> Any:
-    return g - multiply.op(exp.op(ans), sum_.op(g, axis=axis, keepdims=True))
+    return g - zero_multiply.op(sum_.op(g, axis=axis, keepdims=True), exp.op(ans))
 
 
 def _log_softmax_jvp(t: Any, ans: Any, *, axis: Any = None) -> Any:
-    return t - sum_.op(multiply.op(t, exp.op(ans)), axis=axis, keepdims=True)
+    return t - sum_.op(zero_multiply.op(t, exp.op(ans)), axis=axis, keepdims=True)
 
 
 defvjp(softmax_, _softmax_vjp)
