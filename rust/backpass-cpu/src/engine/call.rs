@@ -301,9 +301,12 @@ impl Op {
                         } else {
                             shape_of(ans.get())
                         };
+                        if shape.failed() {
+                            return shape;
+                        }
                         let dtype = dtype_of(ans.get());
                         let parents = tuple([node]);
-                        if saved.failed() || shape.failed() || dtype.failed() || parents.failed() {
+                        if saved.failed() || dtype.failed() || parents.failed() {
                             return Own::new(null_mut());
                         }
                         let made =
@@ -347,16 +350,19 @@ impl Op {
                     if node.get() == none { Own::none() } else { reads.pack(every) }
                 };
                 let saved = tuple([keep(&xn, &self.reads[0]), keep(&yn, &self.reads[1])]);
-                // One tuple for one shape: the walk then knows that nothing has been broadcast.
+                // One tuple for one shape: a long graph holds fewer of them.
                 let theirs = if xn.get() == none { none } else { engine.shape.read(xn.get()) };
                 let shape = if has_shape(ans.get(), theirs) {
                     Own::borrowed(theirs)
                 } else {
                     shape_of(ans.get())
                 };
+                if shape.failed() {
+                    return shape;
+                }
                 let dtype = dtype_of(ans.get());
                 let parents = tuple([xn, yn]);
-                if saved.failed() || shape.failed() || dtype.failed() || parents.failed() {
+                if saved.failed() || dtype.failed() || parents.failed() {
                     return Own::new(null_mut());
                 }
                 let made =

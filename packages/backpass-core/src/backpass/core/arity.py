@@ -271,7 +271,7 @@ class Binary(Primitive):
                     None if xn is None else (yv,) if keeps_y else save_x and save_x((ans, xv, yv)),
                     None if yn is None else (xv,) if keeps_x else save_y and save_y((ans, xv, yv)),
                 )
-                # One tuple for one shape: the walk then knows that nothing has been broadcast.
+                # One tuple for one shape: a long graph holds fewer of them.
                 shape = ans.shape
                 if xn is not None and xn.shape == shape:
                     shape = xn.shape

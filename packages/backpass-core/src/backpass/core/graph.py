@@ -259,7 +259,7 @@ def backward(
         g = cotangents.pop(node, None)
         if g is None:
             continue
-        shape, parents = node.shape, node.parents
+        parents = node.parents
         if parents is None:
             raise RuntimeError(
                 "a graph was freed while it was being walked: a hook, a rule or another thread has "
@@ -268,9 +268,7 @@ def backward(
         for parent, gx in zip(parents, node.primitive.pullback(g, node, wanted)):
             if gx is None:
                 continue
-            # One tuple for both shapes means that the primitive has not broadcast.
-            same = shape is parent.shape and shape
-            if gx.dtype is not parent.dtype or (not same and gx.shape != parent.shape):
+            if gx.dtype is not parent.dtype or gx.shape != parent.shape:
                 gx = fit_cotangent(gx, parent)
             old = cotangents.get(parent)
             cotangents[parent] = gx if old is None else accumulate(old, gx)
