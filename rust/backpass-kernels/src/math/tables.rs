@@ -173,7 +173,7 @@ impl Tables for f32 {
     const HUGE: f32 = 1.267_650_6e30;
     const TINY: f32 = 7.888_609e-31;
     const SHRINK: f32 = 8.077_936e-28;
-    const GROW: f32 = 1.237_940_04e27;
+    const GROW: f32 = 1.237_940_1e27;
     const ROOT_HUGE: f32 = 1.152_921_5e18;
     const ROOT_TINY: f32 = 2.842_171e-14;
     const TWO_THIRDS: [f32; 2] = [0.666_666_7, -1.986_821_6e-8];
