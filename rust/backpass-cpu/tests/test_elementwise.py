@@ -356,6 +356,23 @@ def test_small_constant_powers(exponent, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_hypot_and_arctan2_of_denormal_and_of_huge_numbers(dtype):
+    info = np.finfo(dtype)
+    ends = [0, *(info.smallest_subnormal * n for n in (1, 3, 4, 300, 400)), info.tiny, info.max]
+    halves = [info.max / 2, np.sqrt(info.max), np.sqrt(info.tiny), np.sqrt(info.tiny) * 1e-3]
+    x, y = (v.ravel() for v in np.meshgrid(*2 * [np.array([*ends, *halves], dtype)]))
+    for name in ("hypot", "arctan2"):
+        with np.errstate(all="ignore"):
+            expected = getattr(np, name)(x, y)
+        if name in KERNELS:
+            found = KERNELS[name](x, y)
+            if found is not NotImplemented:
+                least = info.smallest_subnormal
+                np.testing.assert_allclose(found, expected, rtol=4 * info.eps, atol=least)
+                np.testing.assert_array_equal(found == 0, expected == 0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_a_power_of_a_half_is_left_to_numpy(dtype):
     # NumPy takes the square root of -0 and -inf there: -0 and nan, not 0 and inf.
     x = np.array([-np.inf, -0.0], dtype)

@@ -211,6 +211,15 @@ def test_softmax_does_not_overflow(name):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["sum", "mean"])
+def test_a_sum_of_negative_zeros_is_zero_along_any_axis(name, dtype):
+    for shape, axis in (((40,), 0), ((3, 40), 0), ((3, 40), 1), ((300, 5), 0), ((2000, 70), 0)):
+        x = np.full(shape, -0.0, dtype)
+        assert not np.any(np.signbit(KERNELS[name](x, axis=axis)))
+        assert not np.any(np.signbit(KERNELS[name](np.asfortranarray(x), axis=axis)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])
 def test_a_cotangent_of_zeros_stays_zero_where_the_softmax_is_nan(name, dtype):
     x = np.full((3, 37), -np.inf, dtype)

@@ -86,6 +86,8 @@ unsafe fn block<C: Combine, T: Real, S: Simd<T>>(
     out: *mut T,
 ) {
     let row = Row { len: width };
+    // Combined with the first rows, too: as along rows, a sum of nothing but -0 is 0.
+    let neutral = s.splat(C::identity::<T>());
     let whole = rows / 8 * 8;
     let mut k = 0;
     while k < whole {
@@ -101,11 +103,9 @@ unsafe fn block<C: Combine, T: Real, S: Simd<T>>(
                         C::combine(s, first, row.load(s, x.add((i + 1) * inner), step))
                     };
                     let left = C::combine(s, pair(0), pair(2));
-                    let mut value = C::combine(s, left, C::combine(s, pair(4), pair(6)));
-                    if k > 0 {
-                        value = C::combine(s, row.load(s, out, step), value);
-                    }
-                    row.store(s, out, step, value);
+                    let value = C::combine(s, left, C::combine(s, pair(4), pair(6)));
+                    let before = if k > 0 { row.load(s, out, step) } else { neutral };
+                    row.store(s, out, step, C::combine(s, before, value));
                 },
             );
         }
@@ -123,10 +123,8 @@ unsafe fn block<C: Combine, T: Real, S: Simd<T>>(
                     for i in 1..rows - whole {
                         value = C::combine(s, value, row.load(s, x.add(i * inner), step));
                     }
-                    if whole > 0 {
-                        value = C::combine(s, row.load(s, out, step), value);
-                    }
-                    row.store(s, out, step, value);
+                    let before = if whole > 0 { row.load(s, out, step) } else { neutral };
+                    row.store(s, out, step, C::combine(s, before, value));
                 },
             );
         }

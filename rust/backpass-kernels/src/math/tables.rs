@@ -83,7 +83,7 @@ pub trait Tables: Sized + 'static {
     const TINY: Self;
     /// Brings what is above `HUGE` down, exactly.
     const SHRINK: Self;
-    /// Brings what is below `TINY` up, exactly.
+    /// Brings what is below `TINY` up, exactly; the least number so far that it can be squared.
     const GROW: Self;
     /// Above it, a square may overflow.
     const ROOT_HUGE: Self;
@@ -172,8 +172,8 @@ impl Tables for f32 {
     const HYPERBOLIC_BIG: f32 = 16_384.0;
     const HUGE: f32 = 1.267_650_6e30;
     const TINY: f32 = 7.888_609e-31;
-    const SHRINK: f32 = 5.421_011e-20;
-    const GROW: f32 = 1.844_674_4e19;
+    const SHRINK: f32 = 8.077_936e-28;
+    const GROW: f32 = 1.237_940_1e27;
     const ROOT_HUGE: f32 = 1.152_921_5e18;
     const ROOT_TINY: f32 = 2.842_171e-14;
     const TWO_THIRDS: [f32; 2] = [0.666_666_7, -1.986_821_6e-8];
