@@ -21,7 +21,15 @@ from typing import Any
 
 import numpy
 from interleave import Step, compare, parser, print_machine, processes, serve
-from mlp_step import MOMENTUM, RATE, Case, first_weights, network
+from mlp_step import (
+    MOMENTUM,
+    RATE,
+    Case,
+    first_weights,
+    jax_step,
+    network,
+    pytorch_step,
+)
 
 STEPS = 10_000
 IMAGES = 60_000
@@ -108,12 +116,6 @@ def backpass_functions(batch: int, loader: Callable[[int], Batches]) -> Step:
 def pytorch(batch: int, *, loader: bool) -> Step:
     """PyTorch, eager, fused SGD; with its DataLoader, or gathering the images by hand."""
     torch = importlib.import_module("torch")
-    weights = [
-        (torch.from_numpy(W).requires_grad_(), torch.from_numpy(b).requires_grad_())
-        for W, b in first_weights(_case(batch))
-    ]
-    flat = [t for layer in weights for t in layer]
-    optimizer = torch.optim.SGD(flat, lr=RATE, momentum=MOMENTUM, dampening=MOMENTUM, fused=True)
     images, targets = map(torch.from_numpy, images_and_targets())
 
     def loaded() -> Batches:
@@ -127,47 +129,14 @@ def pytorch(batch: int, *, loader: bool) -> Step:
                 yield images[part], targets[part]
 
     batches = loaded() if loader else gathered()
-
-    def step() -> Any:
-        x, y = next(batches)
-        *hidden, (W, b) = weights
-        for V, c in hidden:
-            x = torch.tanh(torch.addmm(c, x, V))
-        scores = torch.addmm(b, x, W)
-        loss = -torch.sum((scores - torch.logsumexp(scores, 1, keepdim=True)) * y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    return step
+    step = pytorch_step(_case(batch), fused=True)
+    return lambda: step(*next(batches))
 
 
 def jax_jit(batch: int) -> Step:
     """JAX: the step compiled, its buffers donated, the images gathered with NumPy."""
-    jax = importlib.import_module("jax")
-    jnp = importlib.import_module("jax.numpy")
-    loss_and_gradient = jax.value_and_grad(network(jnp, jax.nn.logsumexp), argnums=1)
-
-    @functools.partial(jax.jit, donate_argnums=(0, 1))
-    def compiled(weights: Any, velocities: Any, x: Any, y: Any) -> Any:
-        loss, gradients = loss_and_gradient(x, weights, y)
-        velocities = jax.tree.map(
-            lambda v, g: MOMENTUM * v + (1 - MOMENTUM) * g, velocities, gradients
-        )
-        weights = jax.tree.map(lambda w, v: w - RATE * v, weights, velocities)
-        return weights, velocities, loss
-
-    state = [jax.tree.map(jnp.asarray, first_weights(_case(batch)))]
-    state.append(jax.tree.map(jnp.zeros_like, state[0]))
-    batches = shuffled(batch)
-
-    def step() -> Any:
-        x, y = next(batches)
-        *state[:], loss = compiled(*state, x, y)
-        return jax.block_until_ready(loss)
-
-    return step
+    step, batches = jax_step(_case(batch)), shuffled(batch)
+    return lambda: step(*next(batches))
 
 
 def loader_alone(batch: int, loader: Callable[[int], Batches]) -> Step:

@@ -38,6 +38,8 @@ BATCHES = 16
 
 #: Takes a step; returns the loss.
 Step = Callable[[], Any]
+#: Takes a step with these images and targets; returns the loss.
+Advance = Callable[[Any, Any], Any]
 
 
 class Case(NamedTuple):
@@ -274,7 +276,7 @@ def mygrad(case: Case) -> Step:
 # ----- PyTorch and JAX ---------------------------------------------------------------------------
 
 
-def pytorch(case: Case, *, fused: bool = False, compiled: bool = False) -> Step:
+def pytorch_step(case: Case, *, fused: bool = False, compiled: bool = False) -> Advance:
     """PyTorch with its optimizer; dampening makes its momentum the running mean."""
     torch = importlib.import_module("torch")
     weights = [
@@ -287,7 +289,6 @@ def pytorch(case: Case, *, fused: bool = False, compiled: bool = False) -> Step:
     )
     for t in flat:  # else the first step would take the whole gradient
         optimizer.state[t]["momentum_buffer"] = torch.zeros_like(t)
-    data = fresh([tuple(map(torch.from_numpy, batch)) for batch in batches(case)])
 
     def network(x: Any, weights: Any, y: Any) -> Any:
         *hidden, (W, b) = weights
@@ -298,8 +299,7 @@ def pytorch(case: Case, *, fused: bool = False, compiled: bool = False) -> Step:
 
     loss_of = torch.compile(network) if compiled else network
 
-    def step() -> Any:
-        x, y = data()
+    def step(x: Any, y: Any) -> Any:
         loss = loss_of(x, weights, y)
         optimizer.zero_grad()
         loss.backward()
@@ -309,7 +309,15 @@ def pytorch(case: Case, *, fused: bool = False, compiled: bool = False) -> Step:
     return step
 
 
-def jax_jit(case: Case) -> Step:
+def pytorch(case: Case, *, fused: bool = False, compiled: bool = False) -> Step:
+    """PyTorch, on arrays of its own."""
+    torch = importlib.import_module("torch")
+    step = pytorch_step(case, fused=fused, compiled=compiled)
+    data = fresh([tuple(map(torch.from_numpy, batch)) for batch in batches(case)])
+    return lambda: step(*data())
+
+
+def jax_step(case: Case) -> Advance:
     """JAX: the whole step compiled, its buffers donated."""
     jax = importlib.import_module("jax")
     jnp = importlib.import_module("jax.numpy")
@@ -326,14 +334,18 @@ def jax_jit(case: Case) -> Step:
 
     state = [jax.tree.map(jnp.asarray, first_weights(case))]
     state.append(jax.tree.map(jnp.zeros_like, state[0]))
-    data = fresh(batches(case))
 
-    def step() -> Any:
-        x, y = data()
+    def step(x: Any, y: Any) -> Any:
         *state[:], loss = compiled(*state, x, y)
         return jax.block_until_ready(loss)
 
     return step
+
+
+def jax_jit(case: Case) -> Step:
+    """JAX, on NumPy's arrays."""
+    step, data = jax_step(case), fresh(batches(case))
+    return lambda: step(*data())
 
 
 OURS = "Backpass, value_and_grad + momentum_update"

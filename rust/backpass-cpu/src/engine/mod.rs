@@ -23,7 +23,7 @@ use pyo3::types::{PyDict, PyTuple};
 
 use crate::table::function;
 
-/// What the engine's `native.py` asks for.
+/// What `backpass.cpu.engine` asks for.
 pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     // SAFETY: the interpreter's lock is held; the type is a new reference or null.
