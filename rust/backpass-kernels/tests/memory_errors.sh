@@ -7,7 +7,7 @@
 set -e
 root=$(cd "$(dirname "$0")/../../.." && pwd)
 cd "$root"
-tests="--package backpass-kernels --lib --test properties"
+tests="--package backpass-kernels --lib --test properties --test products --test moving"
 
 case $1 in
 valgrind)
