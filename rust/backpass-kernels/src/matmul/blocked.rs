@@ -9,8 +9,8 @@ use crate::threads::{self, Shared};
 
 /// What of the right operand stays in the second-level cache while panels of rows pass by.
 const NEAR: usize = 512 << 10;
-/// The second-level cache, about.
-const CACHE: usize = 1 << 20;
+/// A right operand of more bytes lies on more small pages than the processor finds at once.
+const WIDE: usize = 128 << 10;
 /// The most that is packed of the right operand before it is used.
 const STAGE: usize = 8 << 20;
 /// The most panels of rows that one chunk packs together.
@@ -87,7 +87,7 @@ impl<T: Real> Product<T> {
     fn packs_y(&self) -> bool {
         let Self { m, k, y, .. } = *self;
         let bytes = y.rows.unsigned_abs() * size_of::<T>();
-        y.columns != 1 || (m >= 64 && (Self::conflicts(y.rows) || k * bytes > CACHE))
+        y.columns != 1 || (m >= 64 && (Self::conflicts(y.rows) || k * bytes > WIDE))
     }
 
     /// Any product.
