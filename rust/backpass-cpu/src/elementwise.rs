@@ -121,11 +121,11 @@ fn few(x: &Argument) -> bool {
     x.shape().iter().product::<usize>() <= 32
 }
 
-/// Whether an exponent is 0.5 everywhere: `NumPy` then takes square roots, which differ from powers
-/// at -0 and -inf.
-fn is_half(y: &Argument) -> bool {
+/// Whether an exponent is `value` everywhere. With 0.5 `NumPy` takes square roots, which differ from
+/// powers at -0 and -inf.
+fn is_everywhere(y: &Argument, value: f64) -> bool {
     if y.array.is_null() {
-        return y.scalar == 0.5;
+        return y.scalar == value;
     }
     let repeats = |d: usize| y.shape()[d] == 1 || y.stride::<u8>(d) == 0;
     if y.shape().contains(&0) || !(0..y.ndim()).all(repeats) {
@@ -134,8 +134,8 @@ fn is_half(y: &Argument) -> bool {
     // SAFETY: the array is alive and has an element of its kind.
     unsafe {
         match y.kind {
-            Kind::Single => *y.data::<f32>() == 0.5,
-            _ => *y.data::<f64>() == 0.5,
+            Kind::Single => f64::from(*y.data::<f32>()) == value,
+            _ => *y.data::<f64>() == value,
         }
     }
 }
@@ -162,7 +162,7 @@ pub unsafe fn power(
                 Some(constant) if common_kind(&operands)? == x.kind => {
                     run(constant, Role::Function, isa, &[x])
                 }
-                _ if is_half(&y) || (isa == Isa::Avx512 && !few(&x)) => Err(Refused),
+                _ if is_everywhere(&y, 0.5) || (isa == Isa::Avx512 && !few(&x)) => Err(Refused),
                 _ => run(kernel, Role::Function, isa, &operands),
             }
         })
@@ -190,6 +190,8 @@ pub unsafe fn power_vjp0(
                 Some(constant) if common_kind(&operands)? == x.kind => {
                     run(constant, Role::Rule, isa, &[g, x])
                 }
+                // The rule reads the power 0.5 of the base then.
+                _ if is_everywhere(&y, 1.5) => Err(Refused),
                 _ => run(kernel, Role::Rule, isa, &operands),
             }
         })

@@ -381,6 +381,9 @@ def test_a_power_of_a_half_is_left_to_numpy(dtype):
         assert KERNELS["power"](x, exponent) is NotImplemented
     assert KERNELS["power"](x, np.array([half, half])) is not NotImplemented
     assert KERNELS["power"](x, 1.5) is not NotImplemented
+    # The slope of x**1.5 is such a power.
+    assert KERNELS["power.vjp0"](x, x, dtype(1.5)) is NotImplemented
+    assert KERNELS["power.vjp0"](x, x, 2.5) is not NotImplemented
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
