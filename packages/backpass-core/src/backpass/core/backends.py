@@ -100,7 +100,6 @@ def _numpy_backend() -> Backend:
     kernels = {**host.kernels(compiled), **contractions(compiled), **compiled}
     operators.unbroadcast = compiled.get("unbroadcast", _decline)
     operators.copies = compiled.get("copies", _decline)
-    operators.add_arrays = compiled.get("add", _decline)
     types = (numpy.ndarray, numpy.generic)
     if cpu is None:
         return Backend("NumPy", types, numpy, kernels=kernels)

@@ -29,8 +29,7 @@ def accumulate(old: Any, new: Any) -> Any:
         return Parts(
             [b if a is None else a if b is None else operators.add(a, b) for a, b in pairs]
         )
-    total = operators.add_arrays(old, new)
-    return operators.add(old, new) if total is NotImplemented else total
+    return operators.add(old, new)
 
 
 def fit_cotangent(g: Any, like: Any) -> Any:

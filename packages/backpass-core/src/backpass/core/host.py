@@ -123,26 +123,6 @@ def cardinal_sine(compiled: Mapping[str, Kernel]) -> dict[str, Kernel]:
     return {"sinc": sinc}
 
 
-def choices(compiled: Mapping[str, Kernel]) -> dict[str, Kernel]:
-    """Return kernels for the rules of `fmax` and `fmin`: without a nan, those of `maximum`."""
-
-    def without_nan(rule: Kernel) -> Kernel:
-        def kernel(g: Any, x: Any, y: Any) -> Any:
-            gx = rule(g, x, y)
-            if gx is NotImplemented or numpy.isnan(x).any() or numpy.isnan(y).any():
-                return NotImplemented
-            return gx
-
-        return kernel
-
-    pairs = {"fmax": "maximum", "fmin": "minimum"}
-    return {
-        f"{name}.{rule}": without_nan(compiled[f"{like}.{rule}"])
-        for name, like in pairs.items()
-        for rule in ("vjp0", "vjp1")
-    }
-
-
 def kernels(compiled: Mapping[str, Kernel]) -> dict[str, Kernel]:
     """Return the kernels, those that are made of compiled ones where there are such."""
     made: dict[str, Kernel] = {
@@ -152,4 +132,4 @@ def kernels(compiled: Mapping[str, Kernel]) -> dict[str, Kernel]:
         "sum.vjp": sum_vjp,
         "mean.vjp": mean_vjp,
     }
-    return {**made, **choices(compiled), **cardinal_sine(compiled)} if compiled else made
+    return {**made, **cardinal_sine(compiled)} if compiled else made

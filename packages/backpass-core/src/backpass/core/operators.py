@@ -52,7 +52,6 @@ class Operators:
     astype: Operation
     #: What the walks do most, as kernels on plain arrays; `NotImplemented` for all others.
     unbroadcast: Operation
-    add_arrays: Operation
     copies: Operation
     #: Array methods that are functions of `ops`: `t.sum(axis=0)` is `methods["sum"](t, axis=0)`.
     methods: dict[str, Operation]
