@@ -1,13 +1,11 @@
 //! The two ends of a transformation: fresh Tensors for its arguments, and the cotangents that come back.
 
-use std::ptr::null_mut;
-
 use numpy::npyffi::{NPY_ARRAY_WRITEABLE, PyArrayObject};
 use pyo3::ffi::{self, PyObject};
 
 use crate::api::api;
 use crate::engine::objects::{engine, installed};
-use crate::engine::own::{Own, tuple};
+use crate::engine::own::{Own, list, refused, tuple};
 use crate::engine::values::{dtype_of, is_inexact, is_plain, shape_of};
 
 /// `hang(leaves, targets, tensors_only)`: a Tensor on a fresh node for each leaf, the nodes added to
@@ -26,21 +24,14 @@ pub unsafe extern "C" fn hang(
             || ffi::PySet_CheckExact(*args.add(1)) == 0
         {
             let words = c"hang(leaves, targets, tensors_only) takes a list and a set";
-            ffi::PyErr_SetString(ffi::PyExc_TypeError, words.as_ptr());
-            return null_mut();
+            return refused(ffi::PyExc_TypeError, words);
         }
         let [leaves, targets, tensors_only] = std::array::from_fn(|i| *args.add(i));
-        let count = ffi::PyList_GET_SIZE(leaves);
-        let made = Own::new(ffi::PyList_New(count));
-        for i in 0..count {
-            let leaf = ffi::PyList_GET_ITEM(leaves, i);
-            let fresh = hang_one(leaf, targets, tensors_only == ffi::Py_True());
-            if made.failed() || fresh.failed() {
-                return null_mut();
-            }
-            ffi::PyList_SET_ITEM(made.get(), i, fresh.give());
-        }
-        made.give()
+        let tensors_only = tensors_only == ffi::Py_True();
+        list(ffi::PyList_GET_SIZE(leaves), |i| {
+            hang_one(ffi::PyList_GET_ITEM(leaves, i), targets, tensors_only)
+        })
+        .give()
     }
 }
 
@@ -88,21 +79,14 @@ pub unsafe extern "C" fn collect(
             || ffi::PyList_GET_SIZE(*args) != ffi::PyList_GET_SIZE(*args.add(1))
         {
             let words = c"collect(nodes, tensors, cotangents) takes two lists and a dict";
-            ffi::PyErr_SetString(ffi::PyExc_TypeError, words.as_ptr());
-            return null_mut();
+            return refused(ffi::PyExc_TypeError, words);
         }
         let [nodes, tensors, cotangents] = std::array::from_fn(|i| *args.add(i));
-        let count = ffi::PyList_GET_SIZE(nodes);
-        let made = Own::new(ffi::PyList_New(count));
-        for i in 0..count {
-            let node = ffi::PyList_GET_ITEM(nodes, i);
-            let g = collect_one(node, ffi::PyList_GET_ITEM(tensors, i), cotangents);
-            if made.failed() || g.failed() {
-                return null_mut();
-            }
-            ffi::PyList_SET_ITEM(made.get(), i, g.give());
-        }
-        made.give()
+        list(ffi::PyList_GET_SIZE(nodes), |i| {
+            let (node, tensor) = (ffi::PyList_GET_ITEM(nodes, i), ffi::PyList_GET_ITEM(tensors, i));
+            collect_one(node, tensor, cotangents)
+        })
+        .give()
     }
 }
 

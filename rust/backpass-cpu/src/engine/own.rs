@@ -1,5 +1,6 @@
 //! References to Python objects, and the few things that are done with them.
 
+use std::ffi::CStr;
 use std::ptr::null_mut;
 
 use pyo3::ffi::{self, PyObject};
@@ -102,4 +103,32 @@ pub unsafe fn call<const N: usize>(function: *mut PyObject, args: [*mut PyObject
 pub unsafe fn call_method<const N: usize>(name: *mut PyObject, args: [*mut PyObject; N]) -> Own {
     // SAFETY: the caller's objects are alive, and there is at least one.
     unsafe { Own::new(ffi::PyObject_VectorcallMethod(name, args.as_ptr(), N, null_mut())) }
+}
+
+/// Sets an exception; null, to be returned.
+#[cold]
+pub unsafe fn refused(class: *mut PyObject, words: &CStr) -> *mut PyObject {
+    // SAFETY: the caller's object is a class of exceptions.
+    unsafe { ffi::PyErr_SetString(class, words.as_ptr()) };
+    null_mut()
+}
+
+/// A list of what `item` gives for each place; null if it fails.
+#[inline(always)]
+pub unsafe fn list(count: isize, mut item: impl FnMut(isize) -> Own) -> Own {
+    // SAFETY: the list is new and has room.
+    unsafe {
+        let made = Own::new(ffi::PyList_New(count));
+        if made.failed() {
+            return made;
+        }
+        for i in 0..count {
+            let found = item(i);
+            if found.failed() {
+                return found;
+            }
+            ffi::PyList_SET_ITEM(made.get(), i, found.give());
+        }
+        made
+    }
 }

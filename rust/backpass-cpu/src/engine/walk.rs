@@ -9,7 +9,7 @@ use pyo3::ffi::{self, PyObject};
 use crate::engine::accumulate::{accumulate, is_alone, is_dense};
 use crate::engine::objects::{engine, installed};
 use crate::engine::op::Op;
-use crate::engine::own::{Own, call, call_method, tuple};
+use crate::engine::own::{Own, call, call_method, list, refused, tuple};
 use crate::engine::values::{asked_to_fit, fits, is_plain};
 use crate::operand::finish;
 use crate::table::isa;
@@ -35,18 +35,17 @@ impl Hasher for PointerHasher {
 
 type Seen = HashSet<usize, BuildHasherDefault<PointerHasher>>;
 
-/// The parents of a node and how many they are: a tuple, or the list that a `Knot` is; none of a dead
-/// node.
+/// How many parents a node has: they are a tuple, or the list that a `Knot` is; none of a dead node.
 #[inline(always)]
-unsafe fn sized(parents: *mut PyObject) -> (*mut PyObject, isize) {
+unsafe fn count_of(parents: *mut PyObject) -> isize {
     // SAFETY: the caller's parents are `None`, a tuple or a list.
     unsafe {
         if parents == ffi::Py_None() {
-            (parents, 0)
+            0
         } else if ffi::PyTuple_CheckExact(parents) != 0 {
-            (parents, ffi::PyTuple_GET_SIZE(parents))
+            ffi::PyTuple_GET_SIZE(parents)
         } else {
-            (parents, ffi::PyList_GET_SIZE(parents))
+            ffi::PyList_GET_SIZE(parents)
         }
     }
 }
@@ -74,11 +73,7 @@ pub unsafe extern "C" fn search(
     // SAFETY: called by the interpreter; nodes are alive with the root, and no Python code runs.
     unsafe {
         if nargs != 2 || !installed() || ffi::Py_TYPE(*args) != engine().node_class {
-            ffi::PyErr_SetString(
-                ffi::PyExc_TypeError,
-                c"search(root, start) takes a Node and an int".as_ptr(),
-            );
-            return null_mut();
+            return refused(ffi::PyExc_TypeError, c"search(root, start) takes a Node and an int");
         }
         let (engine, root) = (engine(), *args);
         let start = ffi::PyLong_AsLongLong(*args.add(1));
@@ -91,7 +86,8 @@ pub unsafe extern "C" fn search(
         let (mut last, mut sorted) = (i64::MAX, true);
         while let Some(node) = stack.pop() {
             let serial = engine.serial_of(node);
-            let (parents, count) = sized(engine.parents.read(node));
+            let parents = engine.parents.read(node);
+            let count = count_of(parents);
             if serial <= start || count == 0 {
                 border.push(node);
                 continue;
@@ -106,8 +102,7 @@ pub unsafe extern "C" fn search(
                 }
                 if ffi::Py_TYPE(parent) != engine.node_class {
                     let words = c"a parent of a Node must be a Node or None";
-                    ffi::PyErr_SetString(ffi::PyExc_TypeError, words.as_ptr());
-                    return null_mut();
+                    return refused(ffi::PyExc_TypeError, words);
                 }
                 if seen.insert(parent as usize) {
                     stack.push(parent);
@@ -119,8 +114,8 @@ pub unsafe extern "C" fn search(
         }
         // A collection could run somebody's `__del__`, and that free the nodes that are only borrowed.
         let collecting = ffi::PyGC_Disable();
-        let order = list(order.iter().map(|&(_, node)| node));
-        let border = list(border.iter().copied());
+        let order = list(order.len() as isize, |i| Own::borrowed(order[i as usize].1));
+        let border = list(border.len() as isize, |i| Own::borrowed(border[i as usize]));
         if collecting != 0 {
             ffi::PyGC_Enable();
         }
@@ -128,19 +123,6 @@ pub unsafe extern "C" fn search(
             return null_mut();
         }
         tuple([order, border]).give()
-    }
-}
-
-unsafe fn list(nodes: impl ExactSizeIterator<Item = *mut PyObject>) -> Own {
-    // SAFETY: the caller's nodes are alive; the list is new and has room.
-    unsafe {
-        let made = Own::new(ffi::PyList_New(nodes.len() as isize));
-        if !made.failed() {
-            for (i, node) in nodes.enumerate() {
-                ffi::PyList_SET_ITEM(made.get(), i as isize, Own::borrowed(node).give());
-            }
-        }
-        made
     }
 }
 
@@ -169,8 +151,7 @@ pub unsafe extern "C" fn backward(
             || ffi::PyDict_CheckExact(*args.add(1)) == 0
         {
             let words = c"backward(order, cotangents, wanted, free, mark) takes a list and a dict";
-            ffi::PyErr_SetString(ffi::PyExc_TypeError, words.as_ptr());
-            return null_mut();
+            return refused(ffi::PyExc_TypeError, words);
         }
         let [order, cotangents, wanted, free, mark] = std::array::from_fn(|i| *args.add(i));
         let engine = engine();
@@ -219,7 +200,7 @@ thread has called backward() on a part of it; pass retain_graph=True there";
             ffi::PyErr_SetString(ffi::PyExc_RuntimeError, words.as_ptr());
             return Step::Failed;
         }
-        let (_, count) = sized(parents.get());
+        let count = count_of(parents.get());
         if engine.arities.contains(&class) && !engine.is_tensor(g.get()) {
             let op = Own::new(ffi::PyObject_GetAttr(primitive.get(), engine.names.op));
             if op.failed() {
