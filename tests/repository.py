@@ -4,6 +4,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
+#: The page whose programs need a GPU.
+GPU_PAGE = ROOT / "docs/gpu.md"
 #: The folders of the distributions, by name.
 PROJECTS = {
     path.parent.name: path.parent

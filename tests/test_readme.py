@@ -1,31 +1,20 @@
 """The programs that the pages show run as they stand, and print what the pages say."""
 
-import contextlib
-import io
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from .markdown import programs
-from .repository import README, ROOT
+from .given import seed_program
+from .markdown import programs, run
+from .repository import GPU_PAGE, README, ROOT
 
 PAGES = [
     path
     for pattern in ("README.md", "packages/*/README.md", "rust/*/README.md", "docs/*.md")
     for path in sorted(ROOT.glob(pattern))
-    if programs(path)
+    if programs(path) and path != GPU_PAGE
 ]
-SEED = Path(os.environ.get("BACKPASS_SEED", ROOT.parent / "shared/seed/backpass-readme.md"))
-
-
-def run(program: str, names: dict[str, Any]) -> str:
-    """Run a program among ``names`` and give what it printed."""
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
-        exec(compile(program, "<program>", "exec"), names)
-    return printed.getvalue()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -43,11 +32,8 @@ def test_the_readme_shows_what_its_first_program_prints():
 
 
 def test_the_first_program_of_the_original_readme_runs_unchanged():
-    if not SEED.exists():
-        pytest.skip(f"{SEED} is absent: BACKPASS_SEED names another place")
-    program, _ = programs(SEED)[0]
     names: dict[str, Any] = {"__name__": "__main__"}
-    printed = run(program, names)
+    printed = run(seed_program(0), names)
     assert "The value of the function: 729.0\n" in printed
     by_x, by_b = names["dy"]
     np.testing.assert_array_equal(by_x, np.float32([6, 30, 48, 90, 120]), strict=True)

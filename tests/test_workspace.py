@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "backpass-nn": {"backpass-core"},
 }
 # Where a module's name is not that of the project which brings it.
-PROJECT_OF = {"cupy": "cupy-cuda13x", "cupyx": "cupy-cuda13x"}
+PROJECT_OF = {"cuda": "cuda-pathfinder", "cupy": "cupy-cuda13x", "cupyx": "cupy-cuda13x"}
 
 
 def toml(path: Path) -> dict[str, Any]:
@@ -132,6 +132,23 @@ def test_versions_move_in_lockstep(name, version):
     assert set(written) <= {version}
 
 
+def test_the_extras_bring_the_gpu(version):
+    """Each with CuPy for its CUDA and the toolkit's libraries, or with what the system has."""
+    ours = {
+        "cuda": f"backpass-cuda[cuda13]=={version}",
+        "cuda12": f"backpass-cuda[cuda12]=={version}",
+        "cuda13": f"backpass-cuda[cuda13]=={version}",
+        "cuda-system": f"backpass-cuda=={version}",
+    }
+    assert metadata("backpass-core")["optional-dependencies"] == {k: [v] for k, v in ours.items()}
+    brought = metadata("backpass-cuda")["optional-dependencies"]
+    assert set(brought) == {"cuda12", "cuda13"}
+    for extra, (cupy,) in brought.items():
+        assert cupy.startswith(f"cupy-{extra}x[ctk]>=")
+        assert "<" not in cupy  # a cap locks users out of newer CUDA
+    assert not any(line.startswith("cupy") for line in metadata("backpass-cuda")["dependencies"])
+
+
 @pytest.mark.parametrize("name", PROJECTS)
 def test_each_distribution_carries_the_licence(name):
     """A link would not survive in an sdist, so each has a copy."""
@@ -181,7 +198,9 @@ def test_continuous_integration_ends_with_the_readme_command():
     assert steps[-1] == test == "pip install -q hatch && hatch run test"
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", ".ci/run", "hatch.toml"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "docs/gpu.md", ".ci/run", "hatch.toml"]
+)
 def test_the_commands_that_are_shown_exist(page):
     environments = toml(ROOT / "hatch.toml")["envs"]
     shown = set(

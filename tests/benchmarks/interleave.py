@@ -25,10 +25,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 #: What a contender does again and again.
 Step = Callable[[], object]
+
+
+class Queued(NamedTuple):
+    """A step that puts work into a device's queue, and what waits until the queue is empty.
+
+    A turn ends when all its work is done.
+    """
+
+    step: Step
+    finish: Callable[[], object]
+
 
 #: No turn lasts much longer, in seconds.
 TURN = 0.1
@@ -42,14 +53,13 @@ BRIEF = {"OPENBLAS_THREAD_TIMEOUT": "20"}
 class Here:
     """A contender in this process: a function of no arguments, called again and again."""
 
-    def __init__(self, name: str, step: Callable[[], object]) -> None:
+    def __init__(self, name: str, work: Step | Queued) -> None:
         self.name = name
-        self._step = step
-        step()
-        step()
-        started = time.perf_counter()
-        step()
-        self._calls = max(1, int(0.5 * TURN / max(time.perf_counter() - started, 1e-7)))
+        self._step, self._finish = work if isinstance(work, Queued) else (work, _nothing)
+        self._calls = 2
+        self.turn()
+        self._calls = 1
+        self.turn()
 
     def turn(self) -> float:
         """Work for about half a turn; return the seconds of one call."""
@@ -57,9 +67,14 @@ class Here:
         started = time.perf_counter()
         for _ in range(self._calls):
             step()
-        spent = time.perf_counter() - started
+        self._finish()
+        spent = max(time.perf_counter() - started, 1e-7)
         calls, self._calls = self._calls, max(1, int(self._calls * 0.5 * TURN / spent))
         return spent / calls
+
+
+def _nothing() -> None:
+    """Wait for nothing: the step has done its work when it returns."""
 
 
 class Failed(Exception):
@@ -82,15 +97,18 @@ class Process:
             text=True,
         )
 
-    def turn(self, case: str) -> float:
-        """Let the process work at a case for about half a turn; return the seconds of one call."""
+    def ask(self, case: str) -> None:
+        """Ask the process to work at a case for about half a turn."""
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         try:
             self._process.stdin.write(f"{case}\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             raise Failed("its process has ended") from None
+
+    def answer(self) -> float:
+        """Return the seconds of one call, when the process has done what it was asked."""
+        assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
             raise Failed("its process has ended")
@@ -104,7 +122,7 @@ class Process:
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
-        self._process.wait(timeout=10)
+        self._process.wait(timeout=60)
 
 
 class Elsewhere:
@@ -116,13 +134,14 @@ class Elsewhere:
 
     def turn(self) -> float:
         """Let the process work for about half a turn; return the seconds of one call."""
-        return self._process.turn(self._case)
+        self._process.ask(self._case)
+        return self._process.answer()
 
 
 Contender = Here | Elsewhere
 
 #: The rows of a benchmark's table, made in the contender's own process: `make(case)`.
-Rivals = Mapping[str, Callable[[str], Step]]
+Rivals = Mapping[str, Callable[[str], Step | Queued]]
 #: NumPy's OpenBLAS takes some processors with AVX-512 for older ones.
 CORETYPE = {"OPENBLAS_CORETYPE": "SkylakeX"}
 
@@ -173,7 +192,16 @@ def serve(rivals: Rivals, key: str) -> None:
 
 
 def compare(running: Sequence[Process], case: str, rounds: int) -> dict[str, list[float]]:
-    """Let all processes take their turns at a case; return the seconds of a call."""
+    """Let all processes take their turns at a case; return the seconds of a call.
+
+    They import and compile at the same time; those that fail say so when their first turn comes.
+    """
+    for process in running:
+        with contextlib.suppress(Failed):
+            process.ask(case)
+    for process in running:
+        with contextlib.suppress(Failed):
+            process.answer()
     return interleaved([Elsewhere(process, case) for process in running], rounds)
 
 

@@ -135,8 +135,9 @@ def pytorch(batch: int, *, loader: bool) -> Step:
 
 def jax_jit(batch: int) -> Step:
     """JAX: the step compiled, its buffers donated, the images gathered with NumPy."""
+    jax = importlib.import_module("jax")
     step, batches = jax_step(_case(batch)), shuffled(batch)
-    return lambda: step(*next(batches))
+    return lambda: jax.block_until_ready(step(*next(batches)))
 
 
 def loader_alone(batch: int, loader: Callable[[int], Batches]) -> Step:

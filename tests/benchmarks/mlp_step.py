@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ import numpy
 from interleave import compare, fresh, parser, print_machine, print_table, processes, serve
 
 import backpass.numpy as np
-from backpass.core import grad, value_and_grad
+from backpass.core import grad, to_device, value_and_grad
 from backpass.nn.optimizers import momentum_update, sgd_momentum
 from backpass.scipy.special import logsumexp
 
@@ -67,6 +67,7 @@ def first_weights(case: Case) -> list[tuple[Any, Any]]:
     ]
 
 
+@functools.cache
 def batches(case: Case) -> list[tuple[Any, Any]]:
     """Return images, a fifth of whose pixels are inked, and targets, one of ten."""
     random = numpy.random.default_rng(1)
@@ -96,9 +97,9 @@ def network(xp: Any, logsumexp: Any) -> Callable[..., Any]:
 # ----- Backpass ----------------------------------------------------------------------------------
 
 
-def backpass_objects(case: Case) -> Step:
+def backpass_objects(case: Case, device: str = "cpu") -> Step:
     """As the README has it: grad of the objective, then the optimizer's step."""
-    weights = [(np.array(W), np.array(b)) for W, b in first_weights(case)]
+    weights = to_device([(np.array(W), np.array(b)) for W, b in first_weights(case)], device)
     objective = network(np, logsumexp)
     losses = []
 
@@ -108,7 +109,7 @@ def backpass_objects(case: Case) -> Step:
 
     gradient = grad(kept)
     run_optimizer = sgd_momentum(weights, learning_rate=RATE, beta=MOMENTUM)
-    data = fresh(batches(case))
+    data = fresh(to_device(batches(case), device))
 
     def step() -> Any:
         x, y = data()
@@ -119,16 +120,14 @@ def backpass_objects(case: Case) -> Step:
     return step
 
 
-def backpass_functions(case: Case) -> Step:
-    """As a function: value and gradient with respect to plain arrays, and one fused update."""
-    weights = first_weights(case)
+def backpass_step(case: Case, device: str = "cpu") -> Advance:
+    """Value and gradient with respect to plain arrays, and one fused update."""
+    weights = to_device(first_weights(case), device)
     flat = [a for layer in weights for a in layer]
-    velocities = [numpy.zeros_like(a) for a in flat]
+    velocities = to_device([numpy.zeros_like(a) for W in first_weights(case) for a in W], device)
     loss_and_gradient = value_and_grad(network(np, logsumexp), argnums=1)
-    data = fresh(batches(case))
 
-    def step() -> Any:
-        x, y = data()
+    def step(x: Any, y: Any) -> Any:
         loss, gradients = loss_and_gradient(x, weights, y)
         found = [g for layer in gradients for g in layer]
         momentum_update.op(*flat, *velocities, *found, learning_rate=RATE, momentum=MOMENTUM)
@@ -137,27 +136,41 @@ def backpass_functions(case: Case) -> Step:
     return step
 
 
-# ----- over NumPy --------------------------------------------------------------------------------
+def backpass_functions(case: Case, device: str = "cpu") -> Step:
+    """As a function of plain arrays."""
+    step, data = backpass_step(case, device), fresh(to_device(batches(case), device))
+    return lambda: step(*data())
 
 
-def by_hand(case: Case) -> Step:
-    """NumPy as one writes it: the gradients by hand, each operation making its array."""
-    layers = first_weights(case)
+# ----- over NumPy, or over CuPy ------------------------------------------------------------------
+
+
+def arrays(case: Case, xp: Any) -> tuple[list[tuple[Any, Any]], Callable[[], Any]]:
+    """Return the first weights as a library's arrays, and its batches in turns."""
+
+    def put(pairs: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+        return [(xp.asarray(a), xp.asarray(b)) for a, b in pairs]
+
+    return put(first_weights(case)), fresh(put(batches(case)))
+
+
+def by_hand(case: Case, xp: Any = numpy) -> Step:
+    """As one writes it: the gradients by hand, each operation making its array."""
+    layers, data = arrays(case, xp)
     flat = [a for layer in layers for a in layer]
-    velocities = [numpy.zeros_like(a) for a in flat]
-    data = fresh(batches(case))
+    velocities = [xp.zeros_like(a) for a in flat]
 
     def step() -> Any:
         x, y = data()
         inputs = [x]
         for W, b in layers[:-1]:
-            inputs.append(numpy.tanh(inputs[-1] @ W + b))
+            inputs.append(xp.tanh(inputs[-1] @ W + b))
         W, b = layers[-1]
         scores = inputs[-1] @ W + b
         scores -= scores.max(axis=1, keepdims=True)
-        shares = numpy.exp(scores)
+        shares = xp.exp(scores)
         sums = shares.sum(axis=1, keepdims=True)
-        loss = numpy.log(sums).sum() - numpy.vdot(scores, y)
+        loss = xp.log(sums).sum() - xp.vdot(scores, y)
         g = shares / sums - y
         gradients: list[Any] = []
         for i in range(len(layers) - 1, -1, -1):
@@ -170,17 +183,16 @@ def by_hand(case: Case) -> Step:
     return step
 
 
-def in_place(case: Case) -> Step:
-    """NumPy at its most careful: the gradients by hand, every buffer kept, all work in place."""
-    layers = first_weights(case)
+def in_place(case: Case, xp: Any = numpy) -> Step:
+    """At its most careful: the gradients by hand, every buffer kept, all work in place."""
+    layers, data = arrays(case, xp)
     flat = [a for layer in layers for a in layer]
-    velocities = [numpy.zeros_like(a) for a in flat]
-    gradients = [numpy.empty_like(a) for a in flat]
-    outputs = [numpy.empty((case.batch, W.shape[1]), numpy.float32) for W, _ in layers]
-    backs = [numpy.empty((case.batch, W.shape[1]), numpy.float32) for W, _ in layers]
-    slopes = [numpy.empty_like(out) for out in outputs[:-1]]
-    scratch = [numpy.empty_like(a) for a in flat]
-    data = fresh(batches(case))
+    velocities = [xp.zeros_like(a) for a in flat]
+    gradients = [xp.empty_like(a) for a in flat]
+    outputs = [xp.empty((case.batch, W.shape[1]), xp.float32) for W, _ in layers]
+    backs = [xp.empty((case.batch, W.shape[1]), xp.float32) for W, _ in layers]
+    slopes = [xp.empty_like(out) for out in outputs[:-1]]
+    scratch = [xp.empty_like(a) for a in flat]
     keep, share, rate = (numpy.float32(a) for a in (MOMENTUM, 1 - MOMENTUM, RATE))
 
     def step() -> Any:
@@ -188,31 +200,31 @@ def in_place(case: Case) -> Step:
         inputs = [x, *outputs[:-1]]
         for i, (W, b) in enumerate(layers):
             out = outputs[i]
-            numpy.dot(inputs[i], W, out=out)
+            xp.dot(inputs[i], W, out=out)
             out += b
             if i < len(layers) - 1:
-                numpy.tanh(out, out=out)
+                xp.tanh(out, out=out)
         scores = outputs[-1]
         scores -= scores.max(axis=1, keepdims=True)
-        shares = numpy.exp(scores, out=backs[-1])
+        shares = xp.exp(scores, out=backs[-1])
         sums = shares.sum(axis=1, keepdims=True)
-        loss = numpy.log(sums).sum() - numpy.vdot(scores, y)
+        loss = xp.log(sums).sum() - xp.vdot(scores, y)
         shares /= sums
         shares -= y
         for i in range(len(layers) - 1, -1, -1):
             g = backs[i]
-            numpy.dot(inputs[i].T, g, out=gradients[2 * i])
+            xp.dot(inputs[i].T, g, out=gradients[2 * i])
             g.sum(axis=0, out=gradients[2 * i + 1])
             if i:
-                numpy.dot(g, layers[i][0].T, out=backs[i - 1])
-                slope = numpy.square(outputs[i - 1], out=slopes[i - 1])
-                numpy.subtract(1, slope, out=slope)
+                xp.dot(g, layers[i][0].T, out=backs[i - 1])
+                slope = xp.square(outputs[i - 1], out=slopes[i - 1])
+                xp.subtract(1, slope, out=slope)
                 backs[i - 1] *= slope
         for w, v, g, s in zip(flat, velocities, gradients, scratch, strict=True):
             v *= keep
             g *= share
             v += g
-            numpy.multiply(v, rate, out=s)
+            xp.multiply(v, rate, out=s)
             w -= s
         return loss
 
@@ -276,16 +288,24 @@ def mygrad(case: Case) -> Step:
 # ----- PyTorch and JAX ---------------------------------------------------------------------------
 
 
-def pytorch_step(case: Case, *, fused: bool = False, compiled: bool = False) -> Advance:
+def pytorch_step(
+    case: Case,
+    *,
+    fused: bool = False,
+    foreach: bool | None = None,
+    compiled: bool = False,
+    device: str = "cpu",
+) -> Advance:
     """PyTorch with its optimizer; dampening makes its momentum the running mean."""
     torch = importlib.import_module("torch")
-    weights = [
-        (torch.from_numpy(W).requires_grad_(), torch.from_numpy(b).requires_grad_())
-        for W, b in first_weights(case)
-    ]
+
+    def leaf(a: Any) -> Any:
+        return torch.from_numpy(a).to(device).requires_grad_()
+
+    weights = [(leaf(W), leaf(b)) for W, b in first_weights(case)]
     flat = [t for layer in weights for t in layer]
     optimizer = torch.optim.SGD(
-        flat, lr=RATE, momentum=MOMENTUM, dampening=MOMENTUM, fused=fused or None
+        flat, lr=RATE, momentum=MOMENTUM, dampening=MOMENTUM, foreach=foreach, fused=fused or None
     )
     for t in flat:  # else the first step would take the whole gradient
         optimizer.state[t]["momentum_buffer"] = torch.zeros_like(t)
@@ -309,16 +329,20 @@ def pytorch_step(case: Case, *, fused: bool = False, compiled: bool = False) -> 
     return step
 
 
-def pytorch(case: Case, *, fused: bool = False, compiled: bool = False) -> Step:
-    """PyTorch, on arrays of its own."""
+def pytorch_batches(case: Case, device: str = "cpu") -> Callable[[], Any]:
+    """Return the batches in turns, as PyTorch's."""
     torch = importlib.import_module("torch")
-    step = pytorch_step(case, fused=fused, compiled=compiled)
-    data = fresh([tuple(map(torch.from_numpy, batch)) for batch in batches(case)])
+    return fresh([tuple(torch.from_numpy(a).to(device) for a in pair) for pair in batches(case)])
+
+
+def pytorch(case: Case, device: str = "cpu", **options: Any) -> Step:
+    """PyTorch, eager or compiled: see `pytorch_step`."""
+    step, data = pytorch_step(case, device=device, **options), pytorch_batches(case, device)
     return lambda: step(*data())
 
 
 def jax_step(case: Case) -> Advance:
-    """JAX: the whole step compiled, its buffers donated."""
+    """JAX: the whole step compiled, its buffers donated; it does not wait for the loss."""
     jax = importlib.import_module("jax")
     jnp = importlib.import_module("jax.numpy")
     loss_and_gradient = jax.value_and_grad(network(jnp, jax.nn.logsumexp), argnums=1)
@@ -337,15 +361,16 @@ def jax_step(case: Case) -> Advance:
 
     def step(x: Any, y: Any) -> Any:
         *state[:], loss = compiled(*state, x, y)
-        return jax.block_until_ready(loss)
+        return loss
 
     return step
 
 
 def jax_jit(case: Case) -> Step:
     """JAX, on NumPy's arrays."""
+    jax = importlib.import_module("jax")
     step, data = jax_step(case), fresh(batches(case))
-    return lambda: step(*data())
+    return lambda: jax.block_until_ready(step(*data()))
 
 
 OURS = "Backpass, value_and_grad + momentum_update"
@@ -368,9 +393,9 @@ BY_TEXT = {
 }
 
 
-def check(case: Case) -> None:
+def check(rivals: Mapping[str, Callable[[Any], Step]], case: Any) -> None:
     """Print everybody's loss at the 20th step: one that differs is not measured fairly."""
-    for name, make in RIVALS.items():
+    for name, make in rivals.items():
         step = make(case)
         last = [step() for _ in range(20)][-1]
         print(f"{name:44} {float(getattr(last, 'value', last)):.4f}")
@@ -388,7 +413,7 @@ def main() -> None:
     if options.check:
         for network in options.network:
             print(network)
-            check(Case.of(network))
+            check(RIVALS, Case.of(network))
         return
     print_machine(("backpass.core", "numpy", "autograd", "mygrad", "torch", "jax"))
     # Each has a process of its own: the worker threads of one library spin on after its turn, and

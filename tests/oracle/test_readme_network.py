@@ -1,20 +1,22 @@
-"""The network of the README, trained side by side with HIPS autograd.
+"""The network of the README, trained side by side with HIPS autograd, on each device.
 
 The same weights, images and arithmetic in float64: the losses must stay together step by step. The
-images are MNIST's where BACKPASS_DATA names them, and made up otherwise.
+images are MNIST's, where they are to be had, and made-up ones.
 """
 
-import os
+import functools
 from itertools import pairwise
 
 import numpy as onp
 import pytest
 
-import backpass.numpy as np
 from backpass.core import grad
 from backpass.nn.datasets import load_mnist
 from backpass.nn.optimizers import sgd_momentum
 from backpass.scipy.special import logsumexp
+
+from ..given import mnist_folder
+from ..gradients.places import PLACES
 
 LAYERS = (784, 200, 100, 10)
 STEPS = 200
@@ -38,10 +40,13 @@ def made_up():
 
 
 def real():
-    if "BACKPASS_DATA" not in os.environ:
-        pytest.skip("BACKPASS_DATA does not name the files of MNIST")
-    data = load_mnist()
+    data = load_mnist(mnist_folder())
     return data.train_images[:STEPS].reshape(STEPS, -1) / 255, data.train_labels[:STEPS]
+
+
+def images_and_targets(source):
+    images, labels = source()
+    return images, onp.eye(10)[labels]
 
 
 def network(xp, logsumexp):
@@ -57,7 +62,9 @@ def network(xp, logsumexp):
     return objective
 
 
-def losses_of_hips(images, targets):
+@functools.cache
+def losses_of_hips(source):
+    images, targets = images_and_targets(source)
     autograd = pytest.importorskip("autograd", reason="HIPS autograd is not installed")
     from autograd import numpy as anp
     from autograd.scipy.special import logsumexp
@@ -76,7 +83,8 @@ def losses_of_hips(images, targets):
     return losses
 
 
-def losses_of_backpass(images, targets):
+def losses_of_backpass(place, images, targets):
+    np = place.numpy
     objective = network(np, logsumexp)
     gradient = grad(objective)
     weights = [(np.array(W), np.array(b)) for W, b in first_weights()]
@@ -84,19 +92,19 @@ def losses_of_backpass(images, targets):
     losses = []
     for i in range(STEPS):
         image, target = images[i : i + 1], targets[i : i + 1]
-        losses.append(float(objective(image, weights, target)))
+        losses.append(float(place.fetch(objective(image, weights, target))))
         gradient(image, weights, target)
         run()
     return losses
 
 
 @pytest.mark.parametrize("source", [made_up, real])
-def test_the_first_losses_are_those_of_hips_autograd(source):
-    images, labels = source()
-    targets = onp.eye(10)[labels]
-    theirs = losses_of_hips(images, targets)
-    ours = losses_of_backpass(images, targets)
+@pytest.mark.parametrize("name", PLACES)
+def test_the_first_losses_are_those_of_hips_autograd(name, source):
+    theirs = losses_of_hips(source)
+    with PLACES[name]() as place:
+        ours = losses_of_backpass(place, *map(place.put, images_and_targets(source)))
     assert len(ours) == STEPS
     assert onp.isfinite(ours).all()
     assert len(set(ours)) == STEPS  # the weights do move
-    onp.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
+    onp.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=0)

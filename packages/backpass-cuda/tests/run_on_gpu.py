@@ -1,14 +1,18 @@
 """Run what needs a GPU with plain pytest: no hatch, no network, nothing installed but CuPy.
 
-    python packages/backpass-cuda/tests/run_on_gpu.py          # all of it
-    python packages/backpass-cuda/tests/run_on_gpu.py 2/4 -x   # the second quarter, stop early
+    python packages/backpass-cuda/tests/run_on_gpu.py                # all of it
+    python packages/backpass-cuda/tests/run_on_gpu.py -n 8           # in eight processes
+    python packages/backpass-cuda/tests/run_on_gpu.py 2/4 -x         # the second quarter
+    python packages/backpass-cuda/tests/run_on_gpu.py -m "not slow"  # without what takes minutes
 
-Backpass is taken from this repository.  Needed besides CuPy: NumPy, SciPy, optree and pytest; the
-compiled kernels of backpass-cpu are used where they have been built.
+Backpass is taken from this repository.  Needed besides CuPy: NumPy, SciPy, optree and pytest;
+hypothesis for some files, pytest-xdist for `-n`, HIPS autograd for the comparison with it, which is
+skipped otherwise.  The compiled kernels of backpass-cpu are used where they have been built.
 """
 
 import importlib.util
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -19,7 +23,17 @@ SOURCES = [
     ROOT / "packages/backpass-nn/src",
     ROOT / "rust/backpass-cpu/python",
 ]
-SUITES = [ROOT / "packages/backpass-cuda/tests", ROOT / "tests/gradients"]
+OWN = ROOT / "packages/backpass-cuda/tests"
+#: All of their tests need a GPU.
+WHOLE = [OWN, ROOT / "tests/test_gpu_programs.py"]
+#: Their tests run on each device.
+SHARED = [
+    ROOT / "tests/gradients",
+    ROOT / "tests/test_kernels.py",
+    ROOT / "tests/oracle/test_readme_network.py",
+]
+#: The GPU, among a test's parameters.
+GPU = re.compile(r"[\[-](cupy|CuPy)[\]-]")
 OPTIONS = [
     "-c",
     os.devnull,  # the repository's settings are for a newer pytest than may be here
@@ -27,6 +41,8 @@ OPTIONS = [
     "--import-mode=importlib",
     "-o",
     "consider_namespace_packages=true",
+    "-o",
+    "markers=slow: takes minutes",
     "-p",
     "no:cacheprovider",
     "-W",
@@ -40,42 +56,64 @@ OPTIONS = [
     "--tb=short",
 ]
 
+# ----- a plugin of pytest: each process of pytest-xdist loads it by its name --------------------
 
-class Shard:
-    """Keeps every n-th test of those that run on the GPU."""
 
-    def __init__(self, number: int, count: int) -> None:
-        self.number, self.count = number, count
+def pytest_addoption(parser):
+    """Let the shard travel to the processes with the other options."""
+    parser.addoption("--shard", default="1/1")
 
-    def pytest_collection_modifyitems(self, config, items):
-        """Drop the CPU's parameters of the gradient tests, and the other shards."""
-        own = [item for item in items if "tests/gradients" not in item.path.as_posix()]
-        gpu = [item for item in items if item not in set(own) and "[cupy" in item.name]
-        kept = [*own, *gpu][self.number - 1 :: self.count]
-        config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
-        items[:] = kept
+
+def pytest_collection_modifyitems(config, items):
+    """Drop the CPU's parameters of shared tests, and the other shards; the slow ones come first."""
+    number, count = map(int, config.getoption("--shard").split("/"))
+    needed = [item for item in items if _is_whole(item.path) or GPU.search(item.name)]
+    needed.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    kept = needed[number - 1 :: count]
+    chosen = set(kept)
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = kept
+
+
+def _is_whole(path):
+    return any(path == suite or suite in path.parents for suite in WHOLE)
+
+
+# ----- the command line --------------------------------------------------------------------------
 
 
 def main(arguments: list[str]) -> int:
-    """Run the shard that the first argument names, `i/n`; the others go to pytest."""
-    number, count = 1, 1
-    if arguments and arguments[0].count("/") == 1 and not Path(arguments[0]).exists():
-        number, count = map(int, arguments.pop(0).split("/"))
+    """Run the shard that the first argument names, `i/n`; the others go to pytest.
+
+    Paths of tests among them stand in the place of all.
+    """
+    shard = "1/1"
+    if arguments and re.fullmatch(r"\d+/\d+", arguments[0]):
+        shard = arguments.pop(0)
+    number, count = map(int, shard.split("/"))
+    if not 1 <= number <= count:
+        print(f"no shard {shard}: the first of four is 1/4, the last 4/4", file=sys.stderr)
+        return 2
     needed = ("cupy", "numpy", "scipy", "optree", "pytest")
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         print(f"missing: {', '.join(missing)}", file=sys.stderr)
         return 2
-    os.environ["BACKPASS_REQUIRE_GPU"] = "1"
     os.chdir(ROOT)
-    sys.path[:0] = map(str, SOURCES)
+    suites = [suite for suite in (*WHOLE, *SHARED) if suite.exists()]
+    if any(Path(argument.partition("::")[0]).exists() for argument in arguments):
+        suites = []
+    os.environ["BACKPASS_REQUIRE_GPU"] = "1"
+    # This folder: the processes of pytest-xdist import this module.
+    found = [*map(str, SOURCES), str(OWN)]
+    sys.path[:0] = found
     # For the tests that start a Python of their own.
     inherited = os.environ.get("PYTHONPATH", "")
-    os.environ["PYTHONPATH"] = os.pathsep.join([*map(str, SOURCES), inherited]).rstrip(os.pathsep)
+    os.environ["PYTHONPATH"] = os.pathsep.join([*found, inherited]).rstrip(os.pathsep)
     import pytest
 
-    suites = [str(suite) for suite in SUITES if suite.exists()]
-    return int(pytest.main([*OPTIONS, *suites, *arguments], plugins=[Shard(number, count)]))
+    plugin = ["-p", Path(__file__).stem, f"--shard={shard}"]
+    return int(pytest.main([*OPTIONS, *plugin, *map(str, suites), *arguments]))
 
 
 if __name__ == "__main__":

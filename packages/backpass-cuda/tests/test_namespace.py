@@ -8,7 +8,10 @@ import backpass.numpy as np
 from backpass.core.ops import FUNCTIONS
 from backpass.core.ops.creation import Creation
 
-OWN = {"CupyBackend", "DeviceUnavailable"}
+OWN = set(
+    "CaptureError Captured CupyBackend DeviceUnavailable OutOfMemory capture get_matmul_precision "
+    "prefetch set_matmul_precision".split()
+)
 #: What CuPy does not have.
 MISSING = frozenset(
     "False_ ScalarType True_ clongdouble errstate geterr geterrcall longdouble seterr "

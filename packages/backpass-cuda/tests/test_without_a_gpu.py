@@ -20,6 +20,7 @@ SUITES = {
         ROOT / "tests/gradients/test_derivatives.py",
         ROOT / "tests/gradients/test_corners.py",
     ],
+    "programs": [ROOT / "tests/test_gpu_programs.py"],
 }
 
 

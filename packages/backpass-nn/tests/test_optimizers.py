@@ -1,5 +1,6 @@
 """The optimizers against the same steps written out in NumPy."""
 
+import dataclasses
 import sys
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ import pytest
 
 import backpass.numpy as bnp
 from backpass.core import Tensor, grad
+from backpass.core.backends import NUMPY, register
 from backpass.nn.optimizers import momentum_update, sgd, sgd_momentum, sgd_update
 
 OPTIMIZERS = {"sgd": sgd, "sgd_momentum": sgd_momentum}
@@ -299,6 +301,77 @@ def test_a_schedule_is_asked_for_each_step(optimizer):
     assert asked == [0, 1, 2]
     assert positions[0] != 0.0
     assert positions[0] == positions[1] == positions[2]
+
+
+@every_optimizer
+def test_a_tensor_is_read_at_each_step(optimizer):
+    w, rate = tensor([0.0], np.float32), bnp.array(1.0)
+    run = optimizer([w], learning_rate=rate)
+    positions = []
+    for length in (1.0, 0.0, 2.0):
+        rate[...] = length
+        w.grad = np.array([1.0], np.float32)
+        run()
+        positions.append(float(w.value[0]))
+    assert positions[0] == positions[1] != positions[2]
+    assert w.dtype == np.float32
+
+
+@every_optimizer
+def test_a_tensor_out_of_range_is_refused_before_anything_moves(optimizer):
+    w, rate = tensor([1.0]), bnp.array(1.0)
+    run = optimizer([w], learning_rate=rate)
+    rate[...] = -1.0
+    w.grad = np.array([1.0])
+    with pytest.raises(ValueError, match=r"`learning_rate` is -1\.0 at step 0"):
+        run()
+    assert w.value.tolist() == [1.0]
+    with pytest.raises(ValueError, match=r"finite and not negative"):
+        optimizer([w], learning_rate=rate)
+
+
+@every_optimizer
+@pytest.mark.parametrize(
+    ("rate", "found"),
+    [
+        (bnp.array([0.1]), r"Tensor of shape \(1,\) and float64"),
+        (bnp.array(1), r"Tensor of shape \(\) and int64"),
+        (bnp.array(0.1).requires_grad_(), r"tracked Tensor of shape \(\)"),
+    ],
+)
+def test_a_tensor_that_is_no_learning_rate_is_refused(optimizer, rate, found):
+    with pytest.raises(TypeError, match=rf"`learning_rate` is a {found}.*untracked, of shape"):
+        optimizer([tensor([1.0])], learning_rate=rate)
+
+
+@pytest.fixture
+def recording():
+    """Let the CPU say that what is computed is only written down, as a GPU does in a capture."""
+    register(dataclasses.replace(NUMPY, capturing=lambda: True))
+    yield
+    register(NUMPY)
+
+
+@every_optimizer
+@pytest.mark.parametrize("rate", [lambda step: 1.0, bnp.array(1.0)], ids=["schedule", "on the CPU"])
+def test_a_number_that_a_graph_would_keep_is_refused(optimizer, rate, recording):
+    w = tensor([1.0])
+    run = optimizer([w], learning_rate=rate)
+    run()  # without a gradient nothing is written down
+    w.grad = np.array([1.0])
+    with pytest.raises(RuntimeError, match=r"CUDA graph .* rate\[\.\.\.\] = 0\.01"):
+        run()
+    assert w.value.tolist() == [1.0]
+    assert w.grad.tolist() == [1.0]
+
+
+@every_optimizer
+def test_a_constant_may_be_written_down(optimizer, recording):
+    w = tensor([1.0])
+    run = optimizer([w], learning_rate=1.0)
+    w.grad = np.array([1.0])
+    run()
+    assert w.value.tolist() != [1.0]
 
 
 # ----- errors -----

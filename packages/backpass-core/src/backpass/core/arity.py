@@ -7,6 +7,7 @@ over all that the path needs.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Sequence
 from operator import itemgetter
 from typing import Any, overload
@@ -183,8 +184,9 @@ class Unary(Primitive):
         if self.kind == "linear":
             return self.op(tangents[0], **self.homogeneous(node.kwargs or {}))
         rule = self.forward_rule(0)
-        saved = wrap(node, rule.positions, node.saved) if on_tensors else node.saved
-        return rule.run(tangents[0], saved, node.kwargs)
+        if on_tensors:
+            return rule.run(tangents[0], wrap(node, rule.positions, node.saved), node.kwargs)
+        return self.run_rule(rule, tangents[0], node.saved, node.kwargs)
 
 
 class Binary(Primitive):
@@ -347,8 +349,10 @@ class Binary(Primitive):
             if t is None or self.vjps[i] is None:
                 continue
             rule = self.forward_rule(i)
-            values = wrap(node, rule.positions, saved) if on_tensors else saved
-            part = rule.call(t, *values)
+            if on_tensors:
+                part = rule.call(t, *wrap(node, rule.positions, saved))
+            else:
+                part = self.run_rule(rule, t, saved, None)
             total = part if total is None else operators.add(total, part)
         return total
 
@@ -496,7 +500,8 @@ class Nary(Primitive):
         kwargs = node.kwargs
         if self.joint is not None:
             everything = self.saved_for(self.joint, node, on_tensors)
-            gxs = self.joint.run(g, everything, {**(kwargs or {}), "needs": needs})
+            run = self.joint.run if on_tensors else functools.partial(self.run_rule, self.joint)
+            gxs = run(g, everything, {**(kwargs or {}), "needs": needs})
             return [gx if need else None for gx, need in zip(gxs, needs)]
         pulls = None
         if not on_tensors and type(g) is not tuple:
@@ -511,6 +516,8 @@ class Nary(Primitive):
             gx = NotImplemented
             if pulls is not None and pulls[i] is not rule.call:
                 gx = pulls[i](g, *saved, **(kwargs or {}))  # type: ignore[misc]
+            elif pulls is None and not on_tensors:
+                gx = self.run_rule(rule, g, saved, kwargs)
             made.append(rule.run(g, saved, kwargs) if gx is NotImplemented else gx)
         return made
 
@@ -530,13 +537,17 @@ class Nary(Primitive):
             return self.op(*operands, **self.homogeneous(kwargs))
         if callable(self.jvps):
             every = Rule(self.jvps, tuple(range(len(node.saved))), None)
-            return self.jvps(tangents, *self.saved_for(every, node, on_tensors), **kwargs)
+            saved = self.saved_for(every, node, on_tensors)
+            run = every.run if on_tensors else functools.partial(self.run_rule, every)
+            return run(tangents, saved, kwargs)
         total = None
         for i, t in enumerate(tangents):
             if t is None or (self.vjps and self.vjps[i] is None):
                 continue
             rule = self.forward_rule(i)
-            part = rule.run(t, self.saved_of(i, rule, node, on_tensors), kwargs)
+            saved = self.saved_of(i, rule, node, on_tensors)
+            run = rule.run if on_tensors else functools.partial(self.run_rule, rule)
+            part = run(t, saved, kwargs)
             total = part if total is None else operators.add(total, part)
         return total
 

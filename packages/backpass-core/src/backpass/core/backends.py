@@ -9,12 +9,13 @@ type turns up.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import ModuleType
-from typing import Any
+from types import FunctionType, ModuleType
+from typing import Any, NoReturn, TypeVar
 
 import numpy
 
@@ -29,6 +30,7 @@ GROUP = "backpass.backends"
 PYTHON_SCALARS = (bool, int, float, complex)
 
 Kernel = Callable[..., Any]
+Class = TypeVar("Class")
 
 
 def no_pool() -> dict[str, int]:
@@ -60,6 +62,18 @@ class Backend:
         Copy a NumPy array to the device, and back.
     memory_stats, empty_cache
         What `backpass.core.memory_stats` and `backpass.core.empty_cache` say and do there.
+    explain
+        The error to raise in the place of one of the library's, in words that say what to do;
+        `None` where it has no better ones.
+    place
+        `place(function, name)` returns the function as one that runs on the device of its operands,
+        where the backend has several.  It is asked once for each function and type of array.
+    local
+        `local(x, device)` returns an array of the backend on one of its devices, the `.device` of
+        an array, or by default the one where arrays are made now; copied if it lies on another.
+    capturing
+        Whether what is computed now is only written down, to be run later and again and again: a
+        number read from Python then stays what it is.
     """
 
     name: str
@@ -72,6 +86,10 @@ class Backend:
     to_host: Kernel = numpy.asarray
     memory_stats: Callable[[], dict[str, int]] = no_pool
     empty_cache: Callable[[], None] = lambda: None
+    explain: Callable[[Exception], Exception | None] = lambda error: None
+    place: Callable[[Kernel, str], Kernel] = lambda function, name: function
+    local: Callable[..., Any] = lambda x, device=None: x
+    capturing: Callable[[], bool] = lambda: False
 
     def function(self, name: str, module: str) -> Kernel:
         """Return the library's function of that name; `module` is `"numpy"`, `"scipy.special"`.
@@ -125,6 +143,22 @@ def register(backend: Backend) -> None:
     names = [b.name for b in _loaded]
     place = names.index(backend.name) if backend.name in names else len(names)
     _loaded[place : place + 1] = [backend]
+    operators.copies = _first_of([b.kernels["copies"] for b in _loaded if "copies" in {*b.kernels}])
+
+
+def _first_of(kernels: Sequence[Kernel]) -> Kernel:
+    """Return what asks one kernel after the other, until one does not decline."""
+    if len(kernels) < 2:
+        return kernels[0] if kernels else _decline
+
+    def first(*operands: Any) -> Any:
+        for kernel in kernels:
+            found = kernel(*operands)
+            if found is not NotImplemented:
+                break
+        return found
+
+    return first
 
 
 def backends() -> tuple[Backend, ...]:
@@ -238,3 +272,64 @@ def explain_mixture(name: str, values: Iterable[Any]) -> TypeError | None:
         f"{name}: {', '.join(parts)}: move one of them with "
         "backpass.core.to_device(tree, 'cpu' or 'cuda')"
     )
+
+
+# ----- errors, in better words -------------------------------------------------------------------
+
+
+def explain(error: Exception) -> Exception | None:
+    """Return the error to raise in the place of a library's; `None` where none has a better one."""
+    for backend in _loaded:
+        found = backend.explain(error)
+        if found is not None:
+            return found
+    return None
+
+
+def complain(error: Exception) -> NoReturn:
+    """Raise an error, in better words where a backend has them."""
+    found = explain(error)
+    if found is None:
+        raise error
+    raise found from error
+
+
+def explaining(cls: type[Class]) -> type[Class]:
+    """Let the public methods of a class raise their errors in the backends' words."""
+    for name, method in list(vars(cls).items()):
+        if isinstance(method, FunctionType) and not name.startswith("_"):
+            setattr(cls, name, _explaining(method))
+    return cls
+
+
+def _explaining(method: Kernel) -> Kernel:
+    @functools.wraps(method)
+    def explained(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(*args, **kwargs)
+        except Exception as error:
+            complain(error)
+
+    return explained
+
+
+def made_beside(values: Iterable[Any], make: Callable[[Any], Any]) -> Any:
+    """Return what `make(library)` makes, with the library of the arrays `values`, on their device.
+
+    A failure is explained.
+    """
+    values = tuple(values)
+    backend = backend_of(values)
+    try:
+        return backend.place(lambda *_: make(backend.library), "an array")(*values)
+    except Exception as error:
+        complain(error)
+
+
+def copied(value: Any) -> Any:
+    """Return a copy of an array, on its device, that owns its memory."""
+    return made_beside((value,), lambda xp: xp.array(value))
+
+
+operators.copy = copied
+operators.explain = explain

@@ -9,7 +9,12 @@ from typing import Any
 import numpy
 
 from backpass.core import tree
-from backpass.core.backends import PYTHON_SCALARS, backend_of, backend_of_type
+from backpass.core.backends import (
+    PYTHON_SCALARS,
+    backend_of,
+    backend_of_type,
+    made_beside,
+)
 from backpass.core.cotangents import Parts, cast, fit_cotangent
 from backpass.core.devices import beside
 from backpass.core.extension import engine
@@ -23,6 +28,7 @@ from backpass.core.graph import (
     pause,
     recording,
 )
+from backpass.core.operators import operators
 from backpass.core.tensor import COUNTED, OWNING, Tensor, copied, is_inexact, live
 from backpass.core.values import WeakTensor, plain
 
@@ -315,8 +321,9 @@ def zeros(value: Any) -> Any:
     """Return zeros of the shape, dtype and device of `value`."""
     if isinstance(value, numpy.generic):
         return value.dtype.type(0)
-    library = numpy if type(value) is numpy.ndarray else backend_of((value,)).library
-    return library.zeros(value.shape, value.dtype)
+    if type(value) is numpy.ndarray:
+        return numpy.zeros(value.shape, value.dtype)
+    return made_beside((value,), lambda xp: xp.zeros(value.shape, value.dtype))
 
 
 class Recorded:
@@ -379,7 +386,7 @@ class Recorded:
                 value = value if hasattr(value, "dtype") else numpy.asarray(value)[()]
                 tangent = zeros(value) if is_inexact(value) else None
             elif type(tangent) is not Tensor:
-                tangent = tangent.copy()
+                tangent = copied(tangent)
             made.append(tangent)
         return made
 
@@ -470,4 +477,13 @@ def one_like(value: Any) -> Any:
     """Return the cotangent 1 of an output of size one, on its device."""
     if isinstance(value, numpy.generic):
         return value.dtype.type(1)
-    return numpy.ones_like(value)
+    if isinstance(value, numpy.ndarray):
+        return numpy.ones_like(value)
+    kernel = backend_of((value,)).kernels.get("one_like")
+    made = NotImplemented if kernel is None else kernel(value)
+    if made is not NotImplemented:
+        return made
+    return made_beside((value,), lambda xp: xp.ones(value.shape, value.dtype))
+
+
+operators.one_like = one_like

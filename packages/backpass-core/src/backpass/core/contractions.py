@@ -1,9 +1,9 @@
 """Einstein sums of two operands as matrix products: a kernel made of compiled ones.
 
-NumPy sums products one by one.  Here the labels are sorted into four groups: those of the stack
-(in both operands and the output), those summed over (in both operands), and the rows and columns
-(in one operand and the output).  Transposed views then make a stack of matrix products of the sum,
-whose kernel reads them as they lie.
+NumPy sums products one by one, and CuPy's product cannot be part of a CUDA graph.  Here the labels
+are sorted into four groups: those of the stack (in both operands and the output), those summed over
+(in both operands), and the rows and columns (in one operand and the output).  Transposed views then
+make a stack of matrix products of the sum, whose kernel reads them as they lie.
 """
 
 from __future__ import annotations
@@ -93,11 +93,31 @@ def plan(left: str, right: str, output: str) -> Plan:
 def _laid_out(x: Any, sums: tuple[int, ...], order: tuple[int, ...]) -> Any:
     if sums:
         x = x.sum(sums)
-    return x.transpose(order) if order else x
+    return x.transpose(*order) if order else x
 
 
-def contractions(compiled: Mapping[str, Kernel]) -> dict[str, Kernel]:
-    """Return the kernel of `einsum`, on the compiled products; none where there are none."""
+def contractions(
+    compiled: Mapping[str, Kernel],
+    array: type[Any] = numpy.ndarray,
+    contiguous: Kernel = numpy.ascontiguousarray,
+    dtypes: str = "fd",
+    small: int = SMALL,
+) -> dict[str, Kernel]:
+    """Return the kernel of `einsum`, on the compiled products; none where there are none.
+
+    Parameters
+    ----------
+    compiled
+        Kernels, among them `matmul` and `multiply`.
+    array
+        The type of the operands.
+    contiguous
+        Gives an array in C order.
+    dtypes
+        The characters of the dtypes that are worth it.
+    small
+        Below so many multiplications each, many products are left to the library.
+    """
     if "matmul" not in compiled:
         return {}
     matmul, multiply = compiled["matmul"], compiled["multiply"]
@@ -107,9 +127,9 @@ def contractions(compiled: Mapping[str, Kernel]) -> dict[str, Kernel]:
         if len(xs) != 2:
             return NotImplemented
         a, b = xs
-        if type(a) is not numpy.ndarray or type(b) is not numpy.ndarray:
+        if type(a) is not array or type(b) is not array:
             return NotImplemented
-        if a.dtype != b.dtype or a.dtype.char not in "fd":
+        if a.dtype != b.dtype or a.dtype.char not in dtypes:
             return NotImplemented
         sorted_ = plan(inputs[0], inputs[1], output)
         if sorted_.swapped:
@@ -129,7 +149,7 @@ def contractions(compiled: Mapping[str, Kernel]) -> dict[str, Kernel]:
             made = multiply(a.reshape(shape), b.reshape(stack + (1,) * rows + wide))
         else:
             m, k, n = math.prod(tall), math.prod(summed), math.prod(wide)
-            if depth and m * k * n < SMALL:
+            if depth and m * k * n < small:
                 return NotImplemented
             made = matmul(a.reshape((*stack, m, k)), b.reshape((*stack, k, n)))
             if made is not NotImplemented:
@@ -137,7 +157,7 @@ def contractions(compiled: Mapping[str, Kernel]) -> dict[str, Kernel]:
         if made is NotImplemented:
             return made
         if sorted_.last is not None:
-            made = made.transpose(sorted_.last)
-        return numpy.ascontiguousarray(made) if output else made[()]
+            made = made.transpose(*sorted_.last)
+        return contiguous(made) if output else made[()]
 
     return {"einsum": einsum}

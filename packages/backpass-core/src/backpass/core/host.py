@@ -48,8 +48,8 @@ def reshape(x: Any, *, shape: tuple[int, ...]) -> Any:
     return made if made.ndim else made[()]
 
 
-def _axes(axis: Any, ndim: int) -> Sequence[int] | None:
-    """Return axes as numbers from 0 on; `None` for what is left to NumPy to understand."""
+def axes_from_0(axis: Any, ndim: int) -> Sequence[int] | None:
+    """Return axes as numbers from 0 on; `None` for what is left to the library to understand."""
     if type(axis) is int:
         return (axis % ndim,) if -ndim <= axis < ndim else None
     if axis is None:
@@ -64,7 +64,7 @@ def flip(x: Any, *, axis: Any = None) -> Any:
     """Reverse by a slice."""
     if type(x) is not numpy.ndarray:
         return NotImplemented
-    axes = _axes(axis, x.ndim)
+    axes = axes_from_0(axis, x.ndim)
     if axes is None:
         return NotImplemented
     back, whole = slice(None, None, -1), slice(None)
@@ -90,15 +90,22 @@ def sum_vjp(
     if kind is not numpy.ndarray or not g.flags.c_contiguous:
         return NotImplemented
     ndim = len(shape)
-    axes = _axes(axis, ndim)
+    axes = axes_from_0(axis, ndim)
     if axes is None or g.ndim != (ndim if keepdims else ndim - len(axes)):
         return NotImplemented
-    left = iter(g.strides)
-    strides = []
+    return _laid_out(g, shape, spread_strides(g.strides, ndim, axes, keepdims))
+
+
+def spread_strides(
+    strides: Sequence[int], ndim: int, axes: Sequence[int], keepdims: bool
+) -> tuple[int, ...]:
+    """Return the strides by which what axes were reduced to covers them again."""
+    left = iter(strides)
+    spread = []
     for i in range(ndim):
         stride = 0 if i in axes and not keepdims else next(left)
-        strides.append(0 if i in axes else stride)
-    return _laid_out(g, shape, strides)
+        spread.append(0 if i in axes else stride)
+    return tuple(spread)
 
 
 def mean_vjp(g: Any, x: Any, *, axis: Any = None, keepdims: bool = False, where: Any = None) -> Any:

@@ -53,6 +53,12 @@ class Operators:
     #: What the walks do most, as kernels on plain arrays; `NotImplemented` for all others.
     unbroadcast: Operation
     copies: Operation
+    #: A copy of an array where it lies, which owns its memory: `backends.copied`.
+    copy: Operation
+    #: The cotangent 1 that a walk starts from: `calls.one_like`.
+    one_like: Operation
+    #: The error to raise in the place of a library's: `backends.explain`.
+    explain: Operation
     #: Array methods that are functions of `ops`: `t.sum(axis=0)` is `methods["sum"](t, axis=0)`.
     methods: dict[str, Operation]
     #: What an array has and a Tensor has not: what to use instead.

@@ -24,6 +24,7 @@ from backpass.core.backends import (
     Backend,
     backend_of,
     backend_of_type,
+    explain,
     explain_mixture,
 )
 from backpass.core.graph import Node
@@ -81,6 +82,12 @@ class Rule:
         return self.call(g, *saved, **kwargs)
 
 
+def _kernel_or_rule(kernel: Pull | None, rule: Rule, g: Any, *saved: Any, **kwargs: Any) -> Any:
+    """Apply a kernel, or the rule where there is none or it declines."""
+    ans = NotImplemented if kernel is None else kernel(g, *saved, **kwargs)
+    return rule.run(g, saved, kwargs) if ans is NotImplemented else ans
+
+
 class Primitive:
     """A named function with rules; see the module's first lines.
 
@@ -134,6 +141,8 @@ class Primitive:
         self.affine: tuple[str, ...] = ()
         #: The local derivatives of an elementwise primitive, as they stand in the table.
         self.derivatives: tuple[Callable[..., Any] | None, ...] = ()
+        #: Whether an elementwise primitive chooses among its operands: see `rules.elementwise`.
+        self.selects = False
         self.kernels: dict[type, Callable[..., Any]] = {}
         self.pulls: dict[type, tuple[Pull | None, ...]] = {}
         #: The polymorphic entry: arrays in, arrays out; a Tensor in, Tensors out.
@@ -177,8 +186,10 @@ class Primitive:
     def reference(self, backend: Backend) -> Callable[..., Any]:
         """Return what computes this primitive where no kernel does."""
         if self.function is None:
-            return backend.function(self.name, self.module)
-        return functools.partial(self.function, backend.library)
+            function = backend.function(self.name, self.module)
+        else:
+            function = functools.partial(self.function, backend.library)
+        return backend.place(function, self.name)
 
     def _one(self, compute: Callable[..., Any], *xs: Any, **kwargs: Any) -> Any:
         """Compute a function that must have one output."""
@@ -199,7 +210,7 @@ class Primitive:
                 break
         backend = backend_of(values)
         fast = backend.kernels.get(self.name)
-        kernel = fast or self.reference(backend)
+        kernel = backend.place(fast, self.name) if fast else self.reference(backend)
         for value in values:
             if type(value) in PYTHON_SCALARS:
                 continue
@@ -238,9 +249,9 @@ class Primitive:
 
     def complain(self, error: Exception, values: Sequence[Any]) -> NoReturn:
         """Raise `error`, in better words where the operands explain it."""
-        mixture = explain_mixture(self.name, values)
-        if mixture is not None:
-            raise mixture from error
+        better = explain_mixture(self.name, values) or explain(error)
+        if better is not None:
+            raise better from error
         if isinstance(error, ValueError | TypeError) and not getattr(error, "__notes__", None):
             shapes = [
                 f"{name} {describe(value)}"
@@ -267,11 +278,19 @@ class Primitive:
             kernel = None if rule.refusal else backend.kernels.get(f"{self.name}.vjp{i}")
             if kernel is None and single and not rule.refusal:
                 kernel = backend.kernels.get(f"{self.name}.vjp")
-            made.append(kernel or rule.call)
+            whole = functools.partial(_kernel_or_rule, kernel, rule)
+            placed = backend.place(whole, f"{self.name}.vjp{i}")
+            made.append((kernel or rule.call) if placed is whole else placed)
         pulls = tuple(made)
         if any(pulls):
             self.pulls[kind] = pulls
         return pulls
+
+    def run_rule(self, rule: Rule, g: Any, saved: Sequence[Any], kwargs: Any) -> Any:
+        """Apply a rule to arrays, on their device; `g` may be several."""
+        operands = (*g, *saved) if type(g) is tuple or type(g) is list else (g, *saved)
+        whole = functools.partial(_kernel_or_rule, None, rule)
+        return backend_of(operands).place(whole, self.name)(g, *saved, **(kwargs or {}))
 
     # ----- recording -----------------------------------------------------------------------------
 

@@ -83,7 +83,7 @@ def elementwise(f: Primitive, *derivatives: Derivative, selects: bool = False) -
     TypeError
         If a derivative has a parameter that is neither `ans` nor an operand of `f`.
     """
-    f.kind = "elementwise"
+    f.kind, f.selects = "elementwise", selects
     f.derivatives = tuple(None if isinstance(d, Refused) else d for d in derivatives)
     rules = [_local_rule(f, d, i, selects) for i, d in enumerate(derivatives)]
     f.vjps = f.jvps = tuple(rules)

@@ -179,7 +179,8 @@ class Tensor:
                     f"backward() of a Tensor of shape {value.shape} needs `gradient`, an array of "
                     "that shape: or take the sum() first"
                 )
-            return numpy.ones_like(value)[()]
+            one = operators.one_like(value)
+            return one[()] if isinstance(one, numpy.ndarray) else one
         g = gradient.value if isinstance(gradient, Tensor) else gradient
         if type(g) is not type(value):
             # A list or a number goes where the value lies.
@@ -285,7 +286,9 @@ class Tensor:
         if isinstance(self.value, numpy.generic):
             self.value = numpy.array(self.value)
         elif not exclusive(self):
-            self.value = self.value.copy()
+            value = self.value
+            on_the_host = isinstance(value, numpy.ndarray)
+            self.value = value.copy() if on_the_host else operators.copy(value)
         return self.value
 
     def __getattr__(self, name: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy
 
-from backpass.core.backends import PYTHON_SCALARS, backend_of
+from backpass.core.backends import PYTHON_SCALARS, made_beside
 from backpass.core.graph import Node
 from backpass.core.tensor import Tensor
 
@@ -71,7 +71,7 @@ def as_tensors(ans: Any) -> Any:
 
 def zeros_beside(like: Any, operands: Sequence[Any]) -> Any:
     """Return zeros of the shape and dtype of `like`, on the device of the arrays in `operands`."""
-    return backend_of(map(plain, operands)).library.zeros(like.shape, like.dtype)
+    return made_beside(map(plain, operands), lambda xp: xp.zeros(like.shape, like.dtype))
 
 
 def describe(value: Any) -> str:

@@ -312,7 +312,10 @@ from backpass.core.ops.sorting import argpartition, partition, searchsorted, sor
 from backpass.cupy import random
 from backpass.cupy.backend import CupyBackend, ndarray
 from backpass.cupy.backend import library as _library
-from backpass.cupy.exceptions import DeviceUnavailable
+from backpass.cupy.capturing import Captured, capture
+from backpass.cupy.exceptions import CaptureError, DeviceUnavailable, OutOfMemory
+from backpass.cupy.precision import get_matmul_precision, set_matmul_precision
+from backpass.cupy.transfer import prefetch
 
 if _TYPE_CHECKING:
     from backpass.cupy import fft, linalg
@@ -364,8 +367,11 @@ def __getattr__(name: str) -> _Any:
 
 
 __all__ = [
+    "CaptureError",
+    "Captured",
     "CupyBackend",
     "DeviceUnavailable",
+    "OutOfMemory",
     "abs",
     "absolute",
     "acos",
@@ -428,6 +434,7 @@ __all__ = [
     "byte",
     "c_",
     "can_cast",
+    "capture",
     "cbrt",
     "cdouble",
     "ceil",
@@ -496,6 +503,7 @@ __all__ = [
     "full_like",
     "gcd",
     "generic",
+    "get_matmul_precision",
     "get_printoptions",
     "gradient",
     "greater",
@@ -597,6 +605,7 @@ __all__ = [
     "positive",
     "pow",
     "power",
+    "prefetch",
     "printoptions",
     "prod",
     "promote_types",
@@ -623,6 +632,7 @@ __all__ = [
     "s_",
     "searchsorted",
     "select",
+    "set_matmul_precision",
     "set_printoptions",
     "setdiff1d",
     "setxor1d",

@@ -11,12 +11,30 @@ CuPy's signature.
 
 import builtins
 import functools
+import math
 import operator
 
 import numpy
 from numpy import *  # noqa: F403 - dtypes and constants, as CuPy has them
 
+from cupy import cuda
+
 __version__ = "14.2.0"
+_ODD = 0x5A5A5A5A5A5A5A5A
+
+
+def _on_device(function):
+    """Let a function be captured, and not warn: a GPU does not know of invalid numbers."""
+
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        stream = cuda.get_current_stream()
+        if stream._recorded is None:
+            with numpy.errstate(all="ignore"):
+                return function(*args, **kwargs)
+        return _record(stream, function, args, kwargs)
+
+    return call
 
 
 class ndarray:
@@ -24,12 +42,42 @@ class ndarray:
 
     __array_priority__ = 100
 
-    def __init__(self, shape, dtype=float):
-        self._set(numpy.empty(shape, dtype), None)
+    def __init__(self, shape, dtype=float, memptr=None, strides=None, order="C"):
+        shape = (shape,) if isinstance(shape, int | numpy.integer) else tuple(shape)
+        dtype = numpy.dtype(dtype)
+        if dtype.hasobject:
+            raise ValueError(f"Unsupported dtype {dtype}")
+        if strides is not None and memptr is None:
+            raise ValueError("memptr must be given where strides are")
+        new = memptr is None
+        if new:
+            memptr = cuda.alloc(math.prod(shape) * dtype.itemsize)
+        # NumPy knows no null pointer: what has no elements may lie anywhere.
+        buffer = memptr.mem.bytes if memptr.ptr else bytearray(1)
+        at = memptr.offset if memptr.ptr else 0
+        self._value = numpy.ndarray(shape, dtype, buffer, at, strides, "F" if order == "F" else "C")
+        self._memory, self.base = memptr.mem, None
+        if new:
+            _unwritten(self._value)
 
-    def _set(self, value, base):
-        self._value, self.base = value, base
-        return self
+    @property
+    def data(self):
+        if not self._memory.ptr:
+            return cuda.MemoryPointer(self._memory, 0)
+        address = self._value.__array_interface__["data"][0]
+        return cuda.MemoryPointer(self._memory, address - self._memory.ptr)
+
+    @property
+    def device(self):
+        return self._memory.device
+
+    @property
+    def _c_contiguous(self):
+        return self._value.flags.c_contiguous
+
+    @property
+    def _f_contiguous(self):
+        return self._value.flags.f_contiguous
 
     @property
     def flags(self):
@@ -58,17 +106,29 @@ class ndarray:
             return functools.partial(_METHODS[name], self)
         raise AttributeError(name)
 
-    def get(self):
-        return self._value.copy()
+    def get(self, stream=None, order="C", out=None, blocking=True):
+        cuda.stream.refuse_while_capturing()
+        if out is None:
+            return self._value.copy("K" if order == "A" else order)
+        out[...] = self._value
+        return out
+
+    def set(self, arr, stream=None):
+        cuda.stream.refuse_while_capturing()
+        if arr.dtype != self.dtype or arr.shape != self.shape:
+            raise ValueError(f"Shape or dtype mismatch: {arr.shape} {arr.dtype}")
+        self._value[...] = arr
 
     def item(self, *args):
+        cuda.stream.refuse_while_capturing()
         return self._value.item(*args)
 
     def tolist(self):
+        cuda.stream.refuse_while_capturing()
         return self._value.tolist()
 
     def fill(self, value):
-        self._value.fill(value)
+        cuda.stream.do(functools.partial(self._value.fill, _bare(value)))
 
     def __array__(self, dtype=None, copy=None):
         raise TypeError(
@@ -88,14 +148,18 @@ class ndarray:
         found = globals().get(function.__name__, function)
         return NotImplemented if found is function else found(*args, **kwargs)
 
+    @_on_device
     def __getitem__(self, index):
+        if isinstance(index, ndarray) and index.dtype == numpy.bool_:
+            cuda.stream.refuse_while_capturing()  # CuPy asks how many there are
         made = self._value[_index(index)]
         return _wrap(made, self if getattr(made, "base", None) is not None else None)
 
     def __setitem__(self, index, value):
         if isinstance(value, numpy.ndarray):
             raise ValueError("non-scalar numpy.ndarray cannot be used for fill")
-        self._value[_index(index)] = _bare(value)
+        index, value = _index(index), _bare(value)
+        cuda.stream.do(functools.partial(operator.setitem, self._value, index, value))
 
     def __len__(self):
         return len(self._value)
@@ -104,18 +168,23 @@ class ndarray:
         return (self[i] for i in range(len(self)))
 
     def __bool__(self):
+        cuda.stream.refuse_while_capturing()
         return builtins.bool(self._value)
 
     def __int__(self):
+        cuda.stream.refuse_while_capturing()
         return int(self._value)
 
     def __float__(self):
+        cuda.stream.refuse_while_capturing()
         return float(self._value)
 
     def __complex__(self):
+        cuda.stream.refuse_while_capturing()
         return complex(self._value)
 
     def __index__(self):
+        cuda.stream.refuse_while_capturing()
         return operator.index(self._value.item())
 
     def __format__(self, spec):
@@ -155,8 +224,35 @@ def _wrap(x, base=None):
     if isinstance(x, tuple | list):
         return type(x)(_wrap(item) for item in x)
     if isinstance(x, numpy.ndarray | numpy.generic):
-        return object.__new__(ndarray)._set(numpy.asarray(x), base)
+        x = numpy.asarray(x)
+        if base is None:
+            return _stored(x)
+        made = object.__new__(ndarray)
+        made._value, made._memory, made.base = x, base._memory, base
+        return made
     return x
+
+
+def _stored(x):
+    """Return an array of the device with the elements of NumPy's, and their order in memory."""
+    flags = x.flags
+    order = "C" if flags.c_contiguous or not flags.f_contiguous else "F"
+    made = ndarray(x.shape, x.dtype, order=order)
+    if not flags.c_contiguous and not flags.f_contiguous:
+        strides = numpy.empty_like(x).strides
+        made = ndarray(x.shape, x.dtype, made.data, strides)
+    made._value[...] = x
+    return made
+
+
+def _unwritten(value):
+    """Fill new memory with what is sure to be noticed."""
+    if value.dtype.kind in "fc":
+        value.fill(numpy.nan)
+    elif value.dtype.kind == "b":
+        value.fill(True)
+    elif value.dtype.kind in "iu":
+        value.fill(numpy.array(_ODD, numpy.uint64).astype(value.dtype))
 
 
 def _bare(x):
@@ -167,9 +263,70 @@ def _bare(x):
     return x
 
 
+def _record(stream, function, args, kwargs):
+    """Record a call: its results have their shapes, and nobody's numbers before a launch."""
+    out = kwargs.get("out")
+    before = None if out is None else out._value.copy()
+    recorded, stream._recorded = stream._recorded, None
+    try:
+        with numpy.errstate(all="ignore"):
+            made = function(*args, **kwargs)
+    finally:
+        stream._recorded = recorded
+    if out is not None:
+        out._value[...] = before
+        targets = []
+    else:
+        found = made if isinstance(made, tuple | list) else [made]
+        targets = [x._value for x in found if isinstance(x, ndarray) and x.base is None]
+        given = [x for x in (*args, *kwargs.values()) if isinstance(x, ndarray)]
+        targets = [x for x in targets if not builtins.any(x is a._value for a in given)]
+    for value in targets:
+        _unwritten(value)
+    args, kwargs = _unowned(args), {key: _unowned(x) for key, x in kwargs.items()}
+
+    def again():
+        with numpy.errstate(all="ignore"):
+            made = function(*args, **kwargs)
+        found = made if isinstance(made, tuple | list) else [made]
+        found = [x._value for x in found if isinstance(x, ndarray) and x.base is None]
+        for target, value in zip(targets, found):
+            target[...] = value
+
+    recorded.append(again)
+    return made
+
+
+def _unowned(x):
+    """Return an operand as a graph holds it: by its address, so that its memory can be reused."""
+    if isinstance(x, tuple | list):
+        return type(x)(map(_unowned, x))
+    if not isinstance(x, ndarray):
+        return x
+    made = object.__new__(ndarray)
+    made._value, made.base = x._value, None
+    made._memory = getattr(x._memory, "_block", x._memory)
+    return made
+
+
+def _refusing(function, message=None):
+    """Let a function refuse to be captured."""
+
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        cuda.stream.refuse_while_capturing(message)
+        return function(*args, **kwargs)
+
+    return call
+
+
+_NO_CUBLAS = "calling cuBLAS API during stream capture is currently unsupported"
+
+
 def _passing(function):
     """Return a function of NumPy's or SciPy's that takes and gives arrays of the device only."""
 
+    @_on_device
     def call(*args, **kwargs):
         options = {key: _bare_all(x) for key, x in kwargs.items()}
         made = function(*map(_bare_all, args), **options)
@@ -197,6 +354,7 @@ class _Ufunc:
         self._ufunc = ufunc
         self.__name__ = ufunc.__name__
 
+    @_on_device
     def __call__(self, *xs, out=None, dtype=None):
         for x in xs:
             if not isinstance(x, _OPERANDS):
@@ -212,7 +370,8 @@ class _Ufunc:
         """CuPy adds at indices in these types only."""
         if a.dtype.char not in "iefdIQ":
             raise TypeError("scatter_add only supports int32, float16, float32, float64, uint32")
-        self._ufunc.at(a._value, _index(indices), _bare(b))
+        indices, b = _index(indices), _bare(b)
+        cuda.stream.do(functools.partial(self._ufunc.at, a._value, indices, b))
 
 
 for _name, _found in vars(numpy).items():
@@ -592,6 +751,8 @@ def _nested(a):
 
 
 def array(obj, dtype=None, copy=True, order="K", subok=False, ndmin=0):
+    if not isinstance(obj, ndarray):
+        cuda.stream.refuse_while_capturing()
     return _wrap(numpy.array(_nested(obj), dtype, order=order, ndmin=ndmin))
 
 
@@ -631,9 +792,18 @@ def _making(name):
 
 
 for _name in (
-    "zeros ones empty full eye identity tri arange zeros_like ones_like empty_like full_like"
+    "zeros ones full eye identity tri arange zeros_like ones_like full_like"
 ).split():
     globals()[_name] = _making(_name)
+
+
+def empty(shape, dtype=float, order="C"):
+    return ndarray(shape, dtype, order=order)
+
+
+def empty_like(prototype, dtype=None, order="K", subok=None, shape=None):
+    made = numpy.empty_like(_array(prototype), dtype, order, shape=shape)
+    return ndarray(made.shape, made.dtype, order="F" if made.flags.fnc else "C")
 
 
 def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0):
@@ -758,7 +928,29 @@ for _name, _symbol in {
     setattr(ndarray, f"__{_symbol}__", lambda self, name=_name: globals()[name](self))
 true_divide, abs, mod = divide, absolute, remainder  # noqa: F405
 
-import cupy.cuda  # noqa: E402
+
+def get_default_memory_pool():
+    return cuda.memory.default_pool
+
+
+def get_default_pinned_memory_pool():
+    return cuda.pinned_memory.default_pool
+
+
+
+
+for _name, _found in list(globals().items()):
+    if type(_found) is type(_on_device) and _found.__module__ == __name__ and _name[0] != "_":
+        globals()[_name] = _on_device(_found)
+for _name in "dot matmul tensordot vdot einsum".split():
+    globals()[_name] = _refusing(globals()[_name], _NO_CUBLAS)
+for _name in "argwhere flatnonzero nonzero unique bincount".split():
+    globals()[_name] = _refusing(globals()[_name])
+asanyarray = ascontiguousarray = asarray
+for _name, _found in _METHODS.items():
+    _METHODS[_name] = _on_device(_found)
+
 import cupy.fft  # noqa: E402
 import cupy.linalg  # noqa: E402
 import cupy.random  # noqa: E402, F401
+from cupy.cuda.function import RawKernel, RawModule  # noqa: E402, F401

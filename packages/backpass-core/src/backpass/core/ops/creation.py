@@ -9,13 +9,20 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
 import numpy
 
-from backpass.core.backends import NUMPY, PYTHON_SCALARS, backend_of, backends
+from backpass.core.backends import (
+    NUMPY,
+    PYTHON_SCALARS,
+    backend_of,
+    backends,
+    explaining,
+    made_beside,
+)
 from backpass.core.devices import move
 from backpass.core.operators import operators
 from backpass.core.ops.shaping import astype, copy_, stack
@@ -59,6 +66,7 @@ def _joined(nested: Any, xp: Any) -> Any:
 operators.methods = {"__array__": joined}
 
 
+@explaining
 class Creation:
     """The creation functions of one array library.
 
@@ -171,6 +179,9 @@ class Creation:
         if holds_tensor(a):
             found = self._placed(a if isinstance(a, Tensor) else joined(a))
             return found if dtype is None or found.dtype == dtype else astype(found, dtype=dtype)
+        if isinstance(a, numpy.ndarray) and dtype is None:
+            # The backend knows which types its device has not.
+            return Tensor(backend_of_library(self._xp).from_host(a)[()])
         return Tensor(self._xp.asarray(a, dtype=dtype)[()])
 
     def _placed(self, a: Tensor) -> Tensor:
@@ -256,7 +267,8 @@ class Creation:
         """Zeros of a's shape and dtype."""
         self._check("zeros_like", device, None)
         like = self._as_like(a)
-        return Tensor(self._xp.zeros_like(like, dtype=dtype, order=order, shape=plain(shape)))
+        options = {"dtype": dtype, "order": order, "shape": plain(shape)}
+        return self._beside(like, lambda: self._xp.zeros_like(like, **options))
 
     def ones_like(
         self,
@@ -271,7 +283,8 @@ class Creation:
         """Ones of a's shape and dtype."""
         self._check("ones_like", device, None)
         like = self._as_like(a)
-        return Tensor(self._xp.ones_like(like, dtype=dtype, order=order, shape=plain(shape)))
+        options = {"dtype": dtype, "order": order, "shape": plain(shape)}
+        return self._beside(like, lambda: self._xp.ones_like(like, **options))
 
     def empty_like(
         self,
@@ -287,7 +300,8 @@ class Creation:
         """Make an array of the prototype's shape and dtype without setting its elements."""
         self._check("empty_like", device, None)
         like = self._as_like(prototype)
-        return Tensor(self._xp.empty_like(like, dtype=dtype, order=order, shape=plain(shape)))
+        options = {"dtype": dtype, "order": order, "shape": plain(shape)}
+        return self._beside(like, lambda: self._xp.empty_like(like, **options))
 
     def full_like(
         self,
@@ -307,9 +321,12 @@ class Creation:
             target = like.shape if shape is None else shape
             order = order if order in ("C", "F") else "K"
             return self.full(target, fill_value, dtype or like.dtype, order)
-        return Tensor(
-            self._xp.full_like(like, fill_value, dtype=dtype, order=order, shape=plain(shape))
-        )
+        options = {"dtype": dtype, "order": order, "shape": plain(shape)}
+        return self._beside(like, lambda: self._xp.full_like(like, fill_value, **options))
+
+    def _beside(self, like: Any, make: Callable[[], Any]) -> Tensor:
+        """Return what is made like an array as a Tensor on the array's device."""
+        return Tensor(made_beside((like,), lambda _: make()))
 
     def _as_like(self, a: Any) -> Any:
         """Return what gives shape and dtype to a new array."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
 import numpy
 
 from backpass.core.arity import Nary, Unary, primitive
-from backpass.core.backends import PYTHON_SCALARS, backend_of, explain_mixture
+from backpass.core.backends import PYTHON_SCALARS, backend_of, explain, explain_mixture
 from backpass.core.extension import engine
 from backpass.core.graph import FREED, Node, pauses, recording
 from backpass.core.operators import operators
@@ -154,12 +155,12 @@ def assign(tensor: Tensor, index: Any, values: Any) -> None:
     else:
         del old
         try:
-            tensor.writable()[index] = y
-        except (TypeError, ValueError) as error:
-            mixture = explain_mixture("assignment", (tensor.value, y))
-            if mixture is None:
+            _write(tensor.writable(), index, y)
+        except Exception as error:
+            better = explain_mixture("assignment", (tensor.value, y)) or explain(error)
+            if better is None:
                 raise
-            raise mixture from error
+            raise better from error
     if permanent or (x_node is None and y_node is None):
         return
     if x_node is FREED or y_node is FREED:
@@ -168,6 +169,14 @@ def assign(tensor: Tensor, index: Any, values: Any) -> None:
     nodes = (x_node, y_node)
     saved = setitem.keep(None, (before, y), nodes)
     tensor.node = Node(setitem, nodes, saved, {"index": index}, before.shape, before.dtype)
+
+
+def _write(array: Any, index: Any, y: Any) -> None:
+    """Write into an array, on its device."""
+    if isinstance(array, numpy.ndarray):
+        array[index] = y
+    else:
+        backend_of((array,)).place(operator.setitem, "assignment")(array, index, y)
 
 
 def _stand_in(x: Any) -> Any:
@@ -205,7 +214,7 @@ def update(name: str, tensor: Tensor, other: Any) -> Tensor:
     node = live(tensor)
     if node is None and not tracked and exclusive(tensor):
         value = _fitted(name, tensor, plain(result))
-        tensor.value[...] = value
+        _write(tensor.value, ..., value)
         return tensor
     value = _fitted(name, tensor, result.value)
     if value is not result.value:

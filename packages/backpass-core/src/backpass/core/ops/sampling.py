@@ -9,6 +9,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
+from backpass.core.backends import complain, explaining
 from backpass.core.tensor import Tensor
 from backpass.core.values import plain
 
@@ -38,8 +39,11 @@ class Generator:
             return found
 
         def sample(*args: Any, **kwargs: Any) -> Any:
-            made = found(*map(plain, args), **{k: plain(v) for k, v in kwargs.items()})
-            return _wrapped(made, self._library)
+            try:
+                made = found(*map(plain, args), **{k: plain(v) for k, v in kwargs.items()})
+                return _wrapped(made, self._library)
+            except Exception as error:
+                complain(error)
 
         return sample
 
@@ -53,6 +57,7 @@ class Generator:
         return f"Generator({self._generator!r})"
 
 
+@explaining
 class Sampling:
     """The functions of one library's module `random`.
 

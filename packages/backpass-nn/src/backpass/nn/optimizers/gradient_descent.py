@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import backpass.numpy as np
-from backpass.nn.optimizers.steps import Array, LearningRate, Tree, leaves, stepper
+from backpass.nn.optimizers.steps import Array, LearningRate, Length, Tree, leaves, stepper
 from backpass.nn.optimizers.updates import momentum_update, sgd_update
 
 
@@ -20,9 +20,10 @@ def sgd(weights: Tree, learning_rate: LearningRate) -> Callable[[], None]:
         which they keep. The Tensors are looked up once, here, and one that occurs twice is updated
         once. Those whose ``.grad`` is `None` when a step is taken, because no gradient has reached
         them, are left as they are.
-    learning_rate : float or callable
+    learning_rate : float, callable or Tensor
         The length of a step, finite and not negative; or a schedule, a function that is given the
-        number of the step, from 0, and returns its length.
+        number of the step, from 0, and returns its length; or a Tensor of shape (), beside the
+        weights or on the CPU, whose value at each step counts: write into it, ``rate[...] = 0.01``.
 
     Returns
     -------
@@ -36,6 +37,10 @@ def sgd(weights: Tree, learning_rate: LearningRate) -> Callable[[], None]:
     ValueError
         If `weights` holds no Tensor or `learning_rate` is out of range; and, from the function
         returned, if a gradient has another shape than its Tensor. Then nothing has been changed.
+    RuntimeError
+        From the function returned, while a CUDA graph is captured, if `learning_rate` is a schedule
+        or lies on the CPU: the graph would keep the length of this step. A Tensor of shape () on
+        the GPU is read by each launch; it is not checked again.
 
     Notes
     -----
@@ -57,7 +62,7 @@ def sgd(weights: Tree, learning_rate: LearningRate) -> Callable[[], None]:
     """
 
     def update(
-        reached: Sequence[int], arrays: Sequence[Array], gradients: Sequence[Array], length: float
+        reached: Sequence[int], arrays: Sequence[Array], gradients: Sequence[Array], length: Length
     ) -> None:
         sgd_update.run([*arrays, *gradients], {"learning_rate": length})
 
@@ -79,7 +84,7 @@ def sgd_momentum(
     ----------
     weights : tree of Tensors
         As in `sgd`. The velocity of a Tensor that no gradient has reached does not change, either.
-    learning_rate : float or callable
+    learning_rate : float, callable or Tensor
         As in `sgd`.
     beta : float
         How much of the velocity each step keeps: at least 0 and less than 1. The mean reaches back
@@ -92,7 +97,7 @@ def sgd_momentum(
 
     Raises
     ------
-    TypeError, ValueError
+    TypeError, ValueError, RuntimeError
         As in `sgd`, and if `beta` is out of range.
 
     Notes
@@ -124,7 +129,7 @@ def sgd_momentum(
     velocities = [np.zeros_like(w).writable() for w in named.values()]
 
     def update(
-        reached: Sequence[int], arrays: Sequence[Array], gradients: Sequence[Array], length: float
+        reached: Sequence[int], arrays: Sequence[Array], gradients: Sequence[Array], length: Length
     ) -> None:
         kept = velocities if len(reached) == len(velocities) else [velocities[i] for i in reached]
         momentum_update.run(

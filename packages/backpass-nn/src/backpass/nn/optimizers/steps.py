@@ -4,15 +4,22 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy
+
 from backpass.core import Tensor, tree
+from backpass.core.backends import backend_of
 
 Tree = Any  # a Tensor, or lists, tuples, dicts, dataclasses of them
 Array = Any  # numpy.ndarray or cupy.ndarray
-LearningRate = float | Callable[[int], float]
+LearningRate = float | Tensor | Callable[[int], float]
+# A Python float, or an array of shape () that the update reads where it runs.
+Length = Any
 
 # Given the indices of the Tensors that a gradient has reached, their arrays (to write into), their
 # gradients and the learning rate, take one step.
-Update = Callable[[Sequence[int], Sequence[Array], Sequence[Array], float], None]
+Update = Callable[[Sequence[int], Sequence[Array], Sequence[Array], Length], None]
+# Given the number of the step and the gradients, return its learning rate.
+Rate = Callable[[int, Sequence[Array]], Length]
 
 
 def leaves(optimizer: str, weights: Tree) -> dict[str, Tensor]:
@@ -53,9 +60,9 @@ def stepper(
     Raises
     ------
     TypeError
-        If the learning rate is neither a number nor callable.
+        If the learning rate is neither a number, nor a Tensor of shape (), nor callable.
     ValueError
-        If it is a number out of range.
+        If it is out of range.
     """
     places, tensors = list(named), list(named.values())
     rate = schedule(optimizer, learning_rate)
@@ -77,7 +84,7 @@ def stepper(
             reached.append(i)
             found.append(w)
             gradients.append(g.conj() if g.dtype.kind == "c" else g)
-        length = rate(steps)
+        length = rate(steps, gradients)
         if reached:
             update(reached, [w.writable() for w in found], gradients, length)
         for w in found:
@@ -87,20 +94,71 @@ def stepper(
     return run
 
 
-def schedule(optimizer: str, learning_rate: LearningRate) -> Callable[[int], float]:
-    """Return the function from the number of a step to its learning rate, a Python float.
+def schedule(optimizer: str, learning_rate: LearningRate) -> Rate:
+    """Return the function from the number of a step, and its gradients, to its learning rate.
 
     A Python float, unlike a NumPy one, leaves float32 weights what they are.
     """
+    if isinstance(learning_rate, Tensor):
+        return held(optimizer, learning_rate)
     if callable(learning_rate):
         planned = learning_rate
 
-        def rate(step: int) -> float:
+        def rate(step: int, gradients: Sequence[Array]) -> Length:
+            refuse_recording(optimizer, "is a function", gradients)
             return checked(optimizer, planned(step), f" at step {step}")
 
         return rate
     constant = checked(optimizer, learning_rate, "")
-    return lambda step: constant
+    return lambda step, gradients: constant
+
+
+def held(optimizer: str, learning_rate: Tensor) -> Rate:
+    """Return the function that gives a Tensor's value at each step.
+
+    A NumPy scalar is read here; an array of a device is left to the update, which reads it there
+    when it runs, and so again whenever it is run again.
+    """
+    if learning_rate.shape != () or learning_rate.dtype.kind != "f" or learning_rate.tracked:
+        kind = "tracked " if learning_rate.tracked else ""
+        raise TypeError(
+            f"{optimizer}: `learning_rate` is a {kind}Tensor of shape {learning_rate.shape} and "
+            f"{learning_rate.dtype}, but it must be untracked, of shape () and of floats"
+        )
+    checked(optimizer, learning_rate, "")
+    if not isinstance(learning_rate.value, numpy.generic):
+        learning_rate.writable()  # an array of its own, so that it stays where it is
+
+    def rate(step: int, gradients: Sequence[Array]) -> Length:
+        value = learning_rate.value
+        if isinstance(value, numpy.generic | numpy.ndarray):
+            refuse_recording(optimizer, "lies on the CPU", gradients)
+            return checked(optimizer, value, f" at step {step}")
+        home = backend_of((value,)).device
+        if gradients and backend_of(gradients).device != home:
+            raise TypeError(
+                f"{optimizer}: `learning_rate` lies on {home!r}, the gradients do not: move it "
+                "with backpass.core.to_device(learning_rate, ...)"
+            )
+        return value
+
+    return rate
+
+
+def refuse_recording(optimizer: str, what: str, gradients: Sequence[Array]) -> None:
+    """Raise where the step is only written down, to be run again and again with the same number.
+
+    Raises
+    ------
+    RuntimeError
+        While a CUDA graph is captured.
+    """
+    if gradients and backend_of(gradients).capturing():
+        raise RuntimeError(
+            f"{optimizer}: `learning_rate` {what}, and every launch of the CUDA graph that is "
+            "being captured would take the length of this one step: pass a Tensor of shape () on "
+            "the device, and write into it between the steps, rate[...] = 0.01"
+        )
 
 
 def checked(optimizer: str, learning_rate: object, when: str) -> float:
@@ -110,7 +168,7 @@ def checked(optimizer: str, learning_rate: object, when: str) -> float:
     except (TypeError, ValueError):
         raise TypeError(
             f"{optimizer}: `learning_rate` must be a number or a function from the number of the "
-            f"step to one, not {learning_rate!r}{when}"
+            f"step to one, or a Tensor of shape (), not {learning_rate!r}{when}"
         ) from None
     if not (math.isfinite(length) and length >= 0):
         raise ValueError(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy
 
 from backpass.core.arity import primitive
-from backpass.core.backends import backend_of
+from backpass.core.backends import backend_of, made_beside
 from backpass.core.ops.elementwise import conj, is_complex, multiply, zero_product
 from backpass.core.ops.reductions import sum_
 from backpass.core.ops.shaping import reshape
@@ -77,7 +77,9 @@ def real_dtype(x: Any) -> Any:
     return numpy.dtype(_REAL.get(x.dtype.char, x.dtype.char))
 
 
-def _make_mask(xp: Any, n: int, below: float, on: float, above: float, dtype: Any) -> Any:
+def _make_mask(
+    xp: Any, place: Any, n: int, below: float, on: float, above: float, dtype: Any
+) -> Any:
     made = xp.where(xp.tri(n, n, -1, dtype=bool), dtype.type(below), dtype.type(above))
     places = xp.arange(n)
     made[places, places] = on
@@ -89,9 +91,13 @@ _kept_mask = functools.lru_cache(32)(_make_mask)
 
 def mask(x: Any, below: float, on: float, above: float) -> Any:
     """Return a square matrix for `x`: three numbers below, on and above the diagonal."""
-    n = x.shape[-1]
-    make = _kept_mask if n <= _KEPT else _make_mask
-    return make(library_of(x), n, below, on, above, real_dtype(x))
+    n, value = x.shape[-1], plain(x)
+    # A captured graph reads it after it may have been forgotten here.
+    kept = n <= _KEPT and not backend_of((value,)).capturing()
+    place = getattr(getattr(value, "device", None), "id", None)
+    make = _kept_mask if kept else _make_mask
+    numbers = (n, below, on, above, real_dtype(x))
+    return made_beside((value,), lambda xp: make(xp, place, *numbers))
 
 
 def lower(x: Any, on: float = 1.0) -> Any:

@@ -87,10 +87,11 @@ _BLOCK = 2048
 
 
 @functools.cache
-def _nodes(xp: Any) -> tuple[Any, Any]:
+def _nodes(xp: Any, place: Any) -> tuple[Any, Any]:
     """Return nodes and weights for functions on (0, inf) that decay like exp(-v): v = e^(u-e^-u).
 
-    They crowd at 0, so that a singularity behind it, however near, does no harm.
+    They crowd at 0, so that a singularity behind it, however near, does no harm.  `place` is the
+    number of the library's current device, where it has several.
     """
     step = 1 / 13
     u = numpy.arange(-3.7, 6.8, step)
@@ -100,8 +101,8 @@ def _nodes(xp: Any) -> tuple[Any, Any]:
 
 def _averages(xp: Any, tail: Callable[..., tuple[Any, Any]], *operands: Any) -> Any:
     """Return the average over a tail: `tail(v, *operands)` is log-density and integrand."""
-    v, w = _nodes(xp)
     operands = xp.broadcast_arrays(*operands)
+    v, w = _nodes(xp, getattr(getattr(operands[0], "device", None), "id", None))
     shape = operands[0].shape
     flat = [x.reshape(-1, 1) for x in operands]
     parts = []

@@ -1,0 +1,19 @@
+"""The table of the plugin's kernels, from all families."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from backpass.cupy import elementwise, products, reductions, seeds, softmax, updates
+
+#: By the name of the primitive, or of its rule: `"tanh"`, `"tanh.vjp"`, `"divide.vjp1"`.  What the
+#: walks do most goes by the names in `core.operators`.
+KERNELS: dict[str, Callable[..., Any]] = {
+    **elementwise.KERNELS,
+    **reductions.KERNELS,
+    **softmax.KERNELS,
+    **products.KERNELS,
+    **updates.KERNELS,
+    **seeds.KERNELS,
+}

@@ -1,0 +1,21 @@
+"""What the current stream is doing."""
+
+from __future__ import annotations
+
+from backpass.cupy.exceptions import CaptureError
+from backpass.cupy.library import library
+
+
+def capturing() -> bool:
+    """Tell whether the current stream writes down what it is given, for a CUDA graph."""
+    stream = library.cuda.get_current_stream()
+    # The streams that are there by default cannot, and must not be asked while another does.
+    return stream.ptr not in (0, 1, 2) and bool(stream.is_capturing())
+
+
+def refuse_capture(name: str) -> None:
+    """Raise a `CaptureError` if the current stream is capturing."""
+    if capturing():
+        raise CaptureError(
+            f"{name} cannot be captured: call it before, and pass what it gives as an argument"
+        )

@@ -1,0 +1,1 @@
+"""NVIDIA's Python packages, as far as Backpass asks them."""

@@ -1,0 +1,36 @@
+"""Finds the stand-in's cuBLAS."""
+
+import ctypes
+import functools
+from pathlib import Path
+from types import SimpleNamespace
+
+import cupy
+from cuda_emulator.compiling import build
+
+_device = ctypes.CFUNCTYPE(ctypes.c_int)
+_record = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_size_t, ctypes.c_void_p)
+
+
+@functools.cache
+def load_nvidia_dynamic_lib(libname):
+    """Return where a library lies."""
+    if libname != "cublas":
+        raise RuntimeError(f"the stand-in has no library {libname}")
+    path = str(build(Path(__file__).with_name("cublas.cpp").read_text(), ("-O3",)))
+    cublas = ctypes.PyDLL(path)
+
+    def record(stream, work):
+        current = cupy.cuda.get_current_stream()
+        if current.ptr != stream:
+            return -1
+        if not current.is_capturing():
+            return 0
+        cupy.cuda.stream.do(lambda: cublas.cublas_stand_in_do(ctypes.c_void_p(work)))
+        return 1
+
+    hooks = {"device": _device(cupy.cuda.get_device_id), "record": _record(record)}
+    for name, hook in hooks.items():
+        where = ctypes.c_void_p.in_dll(cublas, f"cublas_stand_in_{name}")
+        where.value = ctypes.cast(hook, ctypes.c_void_p).value
+    return SimpleNamespace(abs_path=path, hooks=hooks)

@@ -1,0 +1,227 @@
+"""The optimizers' kernels on the GPU: one launch, every shape, numbers that lie there."""
+
+import itertools
+
+import numpy
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import backpass.cupy as cp
+from backpass.core import grad
+from backpass.cupy import updates
+from backpass.cupy.launching import Kernel
+
+pytestmark = pytest.mark.usefixtures("cupy")
+
+SHAPES = [(3, 4), (4,), (), (0,), (70_001,), (1, 1), (2, 2, 2), (1024,), (1023,)]
+
+
+@pytest.fixture
+def launches(monkeypatch):
+    """Give the list of the kernels that are launched."""
+    found = []
+    launch = Kernel.launch
+
+    def counted(self, *args):
+        found.append(self.name)
+        launch(self, *args)
+
+    monkeypatch.setattr(Kernel, "launch", counted)
+    return found
+
+
+def drawn(shapes, roles, dtype="float32"):
+    """Return arrays of each role's shapes, on the CPU."""
+    random = numpy.random.default_rng(0)
+    return [random.uniform(-1, 1, s).astype(dtype) for _ in range(roles) for s in shapes]
+
+
+def by_hand(arrays, roles, rate, momentum=0.0):
+    """Take a step in double precision; return all arrays."""
+    n = len(arrays) // roles
+    wide = [x.astype("float64") for x in arrays]
+    for i in range(n):
+        step = wide[-n + i]
+        if roles == 3:
+            step = wide[n + i] = momentum * wide[n + i] + (1 - momentum) * step
+        wide[i] = wide[i] - rate * step
+    return wide
+
+
+def check(found, right, dtype):
+    limit = 4 * numpy.finfo(dtype).eps
+    for x, y in zip(found, right, strict=True):
+        assert x.dtype == dtype
+        assert_allclose(x.get(), y, rtol=limit, atol=limit)
+
+
+# ----- one launch --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("roles", [2, 3])
+def test_one_launch_updates_all_weights(roles, dtype, cupy, launches):
+    arrays = drawn(SHAPES, roles, dtype)
+    there = [cupy.asarray(x) for x in arrays]
+    if roles == 2:
+        assert updates.sgd_update(*there, learning_rate=0.25) is None
+    else:
+        assert updates.momentum_update(*there, learning_rate=0.25, momentum=0.75) is None
+    assert len(launches) == 1
+    check(there, by_hand(arrays, roles, 0.25, 0.75), dtype)
+
+
+@pytest.mark.parametrize(("count", "launched"), [(8, 1), (9, 1), (96, 1), (97, 2), (200, 3)])
+def test_many_weights_take_a_launch_for_each_table(count, launched, cupy, launches):
+    arrays = drawn([(i % 7 + 1,) for i in range(count)], 3)
+    there = [cupy.asarray(x) for x in arrays]
+    for _ in range(2):
+        assert updates.momentum_update(*there, learning_rate=0.5, momentum=0.5) is None
+        arrays = by_hand(arrays, 3, 0.5, 0.5)
+    assert len(launches) == 2 * launched
+    check(there, arrays, "float32")
+
+
+def test_weights_without_elements_need_no_launch(cupy, launches):
+    empty = [cupy.empty((0, 3)) for _ in range(4)]
+    assert updates.sgd_update(*empty, learning_rate=1.0) is None
+    assert launches == []
+
+
+@pytest.mark.parametrize("roles", [2, 3])
+def test_arrays_that_begin_anywhere(roles, cupy):
+    arrays = drawn([(4099,), (5,)], roles)
+    for skipped in itertools.product((0, 1), repeat=roles):
+        whole = [cupy.zeros(x.size + 1, x.dtype) for x in arrays]
+        there = [x[skipped[i // 2] :][: len(y)] for i, (x, y) in enumerate(zip(whole, arrays))]
+        for x, y in zip(there, arrays, strict=True):
+            x[...] = cupy.asarray(y)
+        numbers = {"learning_rate": 0.25} | ({"momentum": 0.75} if roles == 3 else {})
+        call = updates.sgd_update if roles == 2 else updates.momentum_update
+        assert call(*there, **numbers) is None
+        check(there, by_hand(arrays, roles, 0.25, 0.75), "float32")
+        for x, skip in zip(whole, [s for s in skipped for _ in range(2)], strict=True):
+            assert x[-1 if skip == 0 else 0].get() == 0  # nothing beside them was written
+
+
+def test_the_same_memory_in_other_shapes(cupy):
+    """What is known of addresses must not be used for other arrays that lie there."""
+    memory = [cupy.ones(12, "float32") for _ in range(2)]
+    for shape in ((12,), (3, 4), (6,), (5,)):
+        size = int(numpy.prod(shape))
+        w, g = (x[:size].reshape(shape) for x in memory)
+        before = w.get()
+        assert updates.sgd_update(w, g, learning_rate=0.5) is None
+        assert_array_equal(w.get(), before - 0.5)
+    assert_array_equal(memory[0].get(), [-1.0] * 5 + [-0.5] + [0.0] * 6)
+
+
+def test_more_sets_of_arrays_than_are_remembered(cupy):
+    kept = [(cupy.ones(3), cupy.ones(3)) for _ in range(2 * updates.TABLES)]
+    for _ in range(2):
+        for w, g in kept:
+            assert updates.sgd_update(w, g, learning_rate=0.25) is None
+    assert all((w.get() == 0.5).all() for w, _ in kept)
+    assert len(updates._tables) <= updates.TABLES
+
+
+# ----- numbers on the device ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_numbers_that_lie_on_the_device(dtype, kind, cupy, launches):
+    arrays = drawn(SHAPES, 3, dtype)
+    there = [cupy.asarray(x) for x in arrays]
+    rate, momentum = cupy.array(0.25, kind), cupy.array(0.75, kind)
+    assert updates.momentum_update(*there, learning_rate=rate, momentum=momentum) is None
+    rate[...] = 0.5  # read when the kernel runs, in the order of the stream
+    assert updates.momentum_update(*there, learning_rate=rate, momentum=0.75) is None
+    assert len(launches) == 2
+    right = by_hand([x.astype(dtype) for x in by_hand(arrays, 3, 0.25, 0.75)], 3, 0.5, 0.75)
+    check(there, right, dtype)
+    assert rate.get() == 0.5
+
+
+def test_numbers_of_other_kinds_are_left_to_cupy(cupy):
+    w, g = cupy.ones(3), cupy.ones(3)
+    for rate in (cupy.array(1), cupy.array([0.5]), numpy.array(0.5), 1, None, 0.5j, "0.5"):
+        assert updates.sgd_update(w, g, learning_rate=rate) is NotImplemented
+    assert_array_equal(w.get(), 1.0)
+
+
+# ----- what is left to CuPy ----------------------------------------------------------------------
+
+
+def test_arrays_that_do_not_fit_are_left_alone(cupy):
+    def arrays():
+        return [cupy.full(4, float(i + 1)) for i in range(4)]
+
+    whole = cupy.ones(9)
+    bad = {
+        "another number of them": lambda a: a[:3],
+        "none": lambda a: [],
+        "NumPy's": lambda a: [*a[:3], a[3].get()],
+        "NumPy's first": lambda a: [a[0].get(), *a[1:]],
+        "numbers": lambda a: [1.0, *a[1:]],
+        "another shape": lambda a: [*a[:3], a[3].reshape(2, 2)],
+        "another dtype": lambda a: [*a[:3], a[3].astype("float32")],
+        "spaced": lambda a: [*a[:3], cupy.ones(8)[::2]],
+        "spread": lambda a: [*a[:3], cupy.broadcast_to(cupy.ones(1), (4,))],
+        "complex": lambda a: [x + 1j for x in a],
+        "integers": lambda a: [x.astype(int) for x in a],
+        "one twice": lambda a: [a[0], a[0], *a[2:]],
+        "the gradient is the weight": lambda a: [*a[:2], a[0], a[3]],
+        "overlapping": lambda a: [whole[:4], whole[3:7], *a[2:]],
+    }
+    for name, change in bad.items():
+        operands = change(arrays())
+        before = [x.get() if isinstance(x, cp.ndarray) else numpy.array(x) for x in operands]
+        assert updates.sgd_update(*operands, learning_rate=0.5) is NotImplemented, name
+        after = [x.get() if isinstance(x, cp.ndarray) else numpy.array(x) for x in operands]
+        for x, y in zip(before, after, strict=True):
+            assert_array_equal(x, y, err_msg=name)
+    w, v, g, h = arrays()
+    assert updates.sgd_update(w, v, g, g, learning_rate=0.5) is None  # read twice
+    assert_array_equal(w.get(), 1 - 0.5 * 3)
+    rate = w[:1].reshape(())  # what is read would be written
+    assert updates.sgd_update(w, h, learning_rate=rate) is NotImplemented
+
+
+# ----- optimizers --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["sgd", "sgd_momentum"])
+def test_an_optimizer_takes_one_launch_a_step_and_reads_its_rate_there(name, launches):
+    optimizers = pytest.importorskip("backpass.nn.optimizers")
+    w, b, rate = cp.ones((5, 3)), cp.ones(3), cp.array(0.5)
+    run = getattr(optimizers, name)([w, b], learning_rate=rate)
+    x = cp.ones((2, 5)).value
+
+    def step():
+        grad(lambda weights: cp.sum(cp.dot(x, weights[0]) + weights[1]))([w, b])
+        launches.clear()
+        run()
+
+    step()
+    assert [name.startswith("backpass_") for name in launches] == [True]
+    before = w.value.get()
+    assert (before < 1).all()
+    address = rate.value.data.ptr
+    rate[...] = 0.0
+    assert rate.value.data.ptr == address
+    step()
+    assert_array_equal(w.value.get(), before)
+    assert w.dtype == numpy.float64
+
+
+def test_an_optimizer_refuses_a_rate_on_another_device():
+    optimizers = pytest.importorskip("backpass.nn.optimizers")
+    import backpass.numpy as np
+
+    w = np.ones(3)
+    run = optimizers.sgd([w], learning_rate=cp.array(0.5))
+    grad(lambda w: np.sum(w))(w)
+    with pytest.raises(TypeError, match=r"`learning_rate` lies on 'cuda'.*to_device"):
+        run()
+    assert_array_equal(w.value, 1.0)
