@@ -463,6 +463,23 @@ def test_an_error_of_the_functions_own_is_raised_as_it_is():
     refused(f, cp.ones(3), match="mine", error=KeyError)
 
 
+def test_a_first_call_that_fails_is_none():
+    seen = []
+
+    def f(x):
+        seen.append(len(seen))
+        if len(seen) == 1:
+            raise KeyError("not yet")
+        return x * 2.0
+
+    captured = cp.capture(f)
+    with pytest.raises(KeyError, match="not yet"):
+        captured(cp.ones(1))
+    for i in range(1, 5):
+        assert get(captured(cp.full(1, float(i)))) == 2 * i
+    assert seen == [0, 1, 2]
+
+
 def test_a_schedule_is_refused_and_leaves_the_weights_as_they_are():
     optimizers = pytest.importorskip("backpass.nn.optimizers")
     w = cp.array([1.0])

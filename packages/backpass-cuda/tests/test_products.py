@@ -268,6 +268,24 @@ def test_stacks_in_any_direction(no_copies, cupy):
             check(matmul(a, b), a, b)
 
 
+def test_a_stack_backwards_goes_by_addresses(monkeypatch, no_copies, cupy):
+    x = cupy.asarray(drawn((4, 2, 3)))
+    y = cupy.asarray(drawn((4, 3, 5), seed=1))
+    for a, b in ((x[::-1], y), (x, y[::-1]), (x[::-1], y[::-1])):
+        found, names = launched(monkeypatch, a, b)
+        assert names == ["cublasGemmBatchedEx"]
+        check(found, a, b)
+
+
+def test_one_row_spread_over_a_stack(no_copies, cupy):
+    x, y = cupy.asarray(drawn((1, 3))), cupy.asarray(drawn((3, 5), seed=1))
+    spread = cupy.broadcast_to(x, (4, 1, 3))
+    check(matmul(spread, y), spread, y)
+    # Rows that overlap: the next begins one element further on.
+    windows = cupy.ndarray((4, 1, 3), x.dtype, cupy.asarray(drawn(6)).data, (4, 12, 4))
+    check(matmul(windows, y), windows, y)
+
+
 def test_rows_follow_each_other_only_where_they_do(no_copies, cupy):
     x, y = cupy.asarray(drawn((4, 6, 8))), cupy.asarray(drawn((8, 5), seed=1))
     for left in (x[:, :5], x[:, ::2], x[:, :1], x[::2], x[:, 5:], x[::-1], x[:1], x[:, 2:3]):
@@ -314,10 +332,26 @@ def test_what_is_declined(cupy):
     assert dot(cupy.ones((2, 3, 3), "float32"), x) is NotImplemented
 
 
-def test_arrays_of_another_device_are_declined(monkeypatch, cupy):
+def test_vectors_that_need_an_axis_of_their_own_are_left_to_the_rules(cupy):
+    # All lengths are equal, so that no product fails to fit.
+    g, x, v = (cupy.asarray(drawn((2,) * n)) for n in (2, 3, 1))
+    for rule in ("matmul.vjp0", "matmul.vjp1"):
+        assert products.KERNELS[rule](g, x) is NotImplemented
+        assert products.KERNELS[rule](g, v) is NotImplemented
+
+
+def test_steps_that_are_no_whole_elements_are_declined(cupy):
+    x = cupy.ndarray((3, 1), "complex128", cupy.ones((3, 3)).data, (24, 16))
+    assert matmul(x, x.T) is NotImplemented
+
+
+def test_arrays_of_another_device_are_declined(cupy):
     x = cupy.ones((3, 3))
-    monkeypatch.setattr(cupy.cuda.device, "get_device_id", lambda: 7)
-    assert anew()(x, x) is NotImplemented
+    memory = cupy.cuda.UnownedMemory(x.data.ptr, x.nbytes, x, 7)
+    other = cupy.ndarray(x.shape, x.dtype, cupy.cuda.MemoryPointer(memory, 0))
+    for operands in ((x, other), (other, x), (other, other)):
+        assert matmul(*operands) is NotImplemented
+    check(matmul(x, x), x, x)
 
 
 def test_without_cublas_cupy_computes(monkeypatch, cupy):
@@ -366,8 +400,8 @@ GRADIENTS = {
     "vectors": ((3,), (3,)),
     "a stack and a matrix": ((2, 3, 4), (4, 2)),
     "stacks": ((2, 1, 3, 2), (3, 2, 2)),
-    "a stack and a vector": ((2, 3, 2), (2,)),
-    "a vector and a stack": ((2,), (3, 2, 2)),
+    "a stack and a vector": ((2, 2, 2), (2,)),
+    "a vector and a stack": ((2,), (2, 2, 2)),
 }
 
 
@@ -417,10 +451,10 @@ def test_other_dtypes_do_not_depend_on_tf32(tf32, cupy):
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_halves_are_added_up_in_single_precision(dtype, cupy):
-    # 1 + 1/2048, many times: in half precision the sum would stop growing.
+    # In float16 a sum of quarters stops growing at 512, in bfloat16 at 64.
     n = 8192
-    x = cupy.ones((16, n), dtype_of(dtype))
-    y = cupy.full((n, 16), 0.25, dtype_of(dtype))
+    x = cupy.asarray(numpy.ones((16, n), dtype_of(dtype)))
+    y = cupy.asarray(numpy.full((n, 16), 0.25, dtype_of(dtype)))
     assert_array_equal(exact(matmul(x, y)), numpy.full((16, 16), n / 4))
     x, y = (cupy.asarray(drawn((64, 64), dtype_of(dtype), i)) for i in range(2))
     rounded = (exact(x) @ exact(y)).astype("float32").astype(dtype_of(dtype))
@@ -453,7 +487,11 @@ def test_streams_in_turn(cupy):
         stream.synchronize()
     for z in made:
         assert_allclose(z.get(), right.T @ right, rtol=1e-4, atol=1e-3)
-    assert len(blas._thread.handles[0].workspaces) <= blas.STREAMS
+    used = blas._thread.handles[0]
+    assert len(used.workspaces) == blas.STREAMS
+    # The last stream's workspace was for one product.
+    assert used.stream is None
+    assert used.workspace not in used.workspaces.values()
 
 
 def test_threads_at_once(cupy):

@@ -159,6 +159,21 @@ def test_gradients_of_tensors_lie_with_them(two):
     assert_allclose(w.grad.get(), 4 * X + 2 * X * Y)
 
 
+def test_weights_on_both_gpus_have_their_gradients_there(two):
+    weights = [cp.asarray(on(two, 0, X)), cp.asarray(on(two, 1, Y))]
+
+    def f(weights):
+        a, b = weights
+        return cp.sum(cp.exp(a) * to_device(b * b, "cuda"))
+
+    for i in (1, 2):
+        found = grad(f)(weights)
+        assert [where(g) for g in found] == [0, 1]
+        assert [where(w.grad) for w in weights] == [0, 1]
+        assert_allclose(weights[0].grad.get(), i * numpy.exp(X) * Y * Y, rtol=1e-12)
+        assert_allclose(weights[1].grad.get(), i * numpy.exp(X) * 2 * Y, rtol=1e-12)
+
+
 def test_the_stream_of_the_operands_device_is_used(two):
     x = on(two, 1, X)
     with two.cuda.Device(1):

@@ -545,9 +545,8 @@ class Nary(Primitive):
             if t is None or (self.vjps and self.vjps[i] is None):
                 continue
             rule = self.forward_rule(i)
-            saved = self.saved_of(i, rule, node, on_tensors)
             run = rule.run if on_tensors else functools.partial(self.run_rule, rule)
-            part = run(t, saved, kwargs)
+            part = run(t, self.saved_of(i, rule, node, on_tensors), kwargs)
             total = part if total is None else operators.add(total, part)
         return total
 

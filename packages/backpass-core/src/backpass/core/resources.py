@@ -1,4 +1,4 @@
-"""What the compiled kernels use: memory, and threads.
+"""What the kernels use: memory, and threads.
 
 The kernels' results lie in memory from a pool, because asking the system for it on every step costs
 more than small kernels do.  Results never depend on the number of threads.
@@ -20,19 +20,22 @@ def memory_stats(device: str = "cpu") -> dict[str, int]:
     Parameters
     ----------
     device
-        `"cpu"`, or another backend's device.
+        `"cpu"`; or `"cuda"`, the current GPU.
 
     Returns
     -------
     dict
-        `"in_use"`, the bytes that arrays hold; `"cached"`, the bytes that wait to be used again;
-        `"allocations"`, how often memory was asked for so far, and `"reused"`, how often it had
-        been used before.  All are 0 where there is no pool: without backpass-cpu.
+        `"in_use"`, the bytes that arrays hold, and `"cached"`, the bytes that wait to be used
+        again.  On the CPU also `"allocations"`, how often memory was asked for so far, and
+        `"reused"`, how often it had been used before; all four are 0 without backpass-cpu.  On a
+        GPU the pool is CuPy's, which does not count those; there are `"device_free"` and
+        `"device_total"`, the bytes of the device, instead, and only they if the program has set an
+        allocator that has no pool.
 
     Raises
     ------
     RuntimeError
-        If no backend for the device is installed.
+        If no backend for the device is installed, or there is no GPU.
 
     Examples
     --------
@@ -50,7 +53,8 @@ def empty_cache() -> None:
 
     The next step has to ask for it anew, which is slow: call it where memory is short, as after an
     evaluation in large batches.  The environment variable `BACKPASS_POOL_LIMIT` bounds how many
-    bytes may wait on the CPU (without it, a quarter of the memory); with 0 none do.
+    bytes may wait on the CPU (without it, a quarter of the memory); with 0 none do.  On a GPU
+    `CUPY_GPU_MEMORY_LIMIT` bounds the pool as a whole; captured graphs keep the memory they use.
 
     Examples
     --------

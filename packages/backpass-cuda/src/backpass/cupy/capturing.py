@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import gc
 import linecache
 import sys
 import threading
@@ -27,7 +28,7 @@ from backpass.cupy import blas, precision
 from backpass.cupy.devices import local
 from backpass.cupy.exceptions import CaptureError
 from backpass.cupy.library import library, ndarray
-from backpass.cupy.reach import Held, Reached, hold
+from backpass.cupy.reach import Held, Reached, hold, of_a_library
 from backpass.cupy.streams import capturing
 from backpass.cupy.transfer import from_host
 
@@ -37,8 +38,6 @@ Function = Callable[..., Any]
 ARRAYS = (Tensor, ndarray, numpy.ndarray)
 #: One captured function keeps so many graphs.
 GRAPHS = 16
-#: Packages whose lines are not those where a user's function went wrong.
-_OURS = ("backpass.", "cupy", "numpy")
 
 
 def capture(fun: Function, *, copy: bool = True) -> Captured:
@@ -101,7 +100,7 @@ def capture(fun: Function, *, copy: bool = True) -> Captured:
     --------
     >>> import backpass.cupy as cp
     >>> from backpass.core import grad
-    >>> from backpass.nn.optimizers import sgd
+    >>> from backpass.nn.optimizers import sgd  # doctest: +SKIP
     >>> w = cp.ones(3)  # doctest: +SKIP
     >>> rate = cp.array(0.25)  # doctest: +SKIP
     >>> run = sgd([w], learning_rate=rate)  # doctest: +SKIP
@@ -148,7 +147,9 @@ class Captured:
                 arguments = Arguments(self._name, (args, kwargs), self._reached)
                 if self._is_first(arguments.key):
                     args, kwargs = arguments.on_the_device()
-                    return self._fun(*args, **kwargs)
+                    out = self._fun(*args, **kwargs)
+                    self._note(arguments.key)
+                    return out
                 graph = self._graphs[arguments.key]
                 if graph is None:
                     graph = Graph(self._name, self._fun, arguments)
@@ -157,19 +158,24 @@ class Captured:
             return graph.launch(arguments, self._copy)
 
     def _is_first(self, key: Any) -> bool:
-        """Tell whether a call is the first of its kind, and note it; forget what has had its day.
+        """Tell whether a call is the first of its kind, or the first since its graph was given up.
 
-        The first call compiles kernels, and lets each weight have an array of its own.
+        It compiles kernels, and lets each weight have an array of its own.
         """
-        if key in self._graphs:
-            graph = self._graphs.pop(key)
-            if graph is None or graph.stays():
-                self._graphs[key] = graph
-                return False
+        if key not in self._graphs:
+            return True
+        graph = self._graphs[key]
+        if graph is None or graph.stays():
+            return False
+        del self._graphs[key]
+        return True
+
+    def _note(self, key: Any) -> None:
+        """Note a first call that has succeeded; forget the oldest graph if there are too many."""
         self._graphs[key] = None
-        self._firsts += 1
         if len(self._graphs) > GRAPHS:
             del self._graphs[next(iter(self._graphs))]
+        self._firsts += 1
         if self._firsts == GRAPHS + 1:
             warnings.warn(
                 f"{self._name} has had to be captured anew more than {GRAPHS} times, which is "
@@ -178,7 +184,6 @@ class Captured:
                 RuntimeWarning,
                 stacklevel=3,
             )
-        return True
 
     @property
     def nodes(self) -> int:
@@ -282,8 +287,8 @@ class Graph:
 
     def __init__(self, name: str, fun: Function, arguments: Arguments) -> None:
         self._name = name
-        kept = (x for i, x in enumerate(arguments.leaves) if i not in set(arguments.copied))
-        roots = [fun, *kept]
+        copied = set(arguments.copied)
+        roots = [fun, *(x for i, x in enumerate(arguments.leaves) if i not in copied)]
         before = Reached(roots)
         stream = library.cuda.Stream(non_blocking=True)
         values = [arguments.value(i) for i in arguments.copied]
@@ -420,6 +425,9 @@ def _driver() -> Any:
 
 def _recorded(name: str, stream: Any, run: Callable[[], Any]) -> tuple[Any, Any]:
     """Return the graph of what `run` launches in a stream, and what it returns."""
+    # What is collected may call CUDA, to free what it held, and not all of that is allowed now.
+    collecting = gc.isenabled()
+    gc.disable()
     stream.begin_capture()
     try:
         out = run()
@@ -428,6 +436,9 @@ def _recorded(name: str, stream: Any, run: Callable[[], Any]) -> tuple[Any, Any]
         if not isinstance(error, Exception):
             raise
         _complain(name, error, invalid)
+    finally:
+        if collecting:
+            gc.enable()
     try:
         return stream.end_capture(), out
     except Exception as error:
@@ -465,7 +476,7 @@ def _where(error: Exception) -> str:
         owner = frame.f_locals.get("self")
         if isinstance(owner, Primitive):
             operation = f" because of {owner.name}"
-        if not frame.f_globals.get("__name__", "").startswith(_OURS):
+        if not of_a_library(frame.f_globals.get("__name__")):
             file, number = frame.f_code.co_filename, traceback.tb_lineno
             line = f" at {file}:{number} ({linecache.getline(file, number).strip()})"
         traceback = traceback.tb_next

@@ -182,7 +182,7 @@ class Elementwise:
                     return None
         source = Source(
             program.operands,
-            tuple([t or "d" for t in types]),  # type: ignore[misc]
+            tuple([t or "d" for t in types]),
             tuple(kinds),
             "d" if dtype.char == "d" else "f",
             result.char,
@@ -194,7 +194,7 @@ class Elementwise:
             name = "backpass_" + self.name.replace(".", "_")
             text = source.text(name, program.lines(source.computed), strides)
             kernel = self._kernels[source] = Kernel(name, text)
-        blocks = -(-size // (THREADS * source.count))
+        blocks = -(-size // (THREADS * source.pack))
         tail = (size,) if strides is None else (size, strides.packed())
         return Plan(kernel, blocks, shape, result, order, tail, numbers)
 
@@ -232,7 +232,7 @@ class Source(NamedTuple):
     wide: bool
 
     @property
-    def count(self) -> int:
+    def pack(self) -> int:
         """Return how many elements a thread computes: together they are loaded at once."""
         if self.axes:
             return 1
@@ -282,8 +282,8 @@ extern "C" __global__ void {name}({", ".join(given)}) {{
     def _packs(self) -> str:
         read = [t for t, kind in zip(self.types, self.kinds) if kind == "whole"]
         return "\n".join(
-            f"struct alignas({numpy.dtype(t).itemsize * self.count}) {_pack(t)} "
-            f"{{ {STORED[t]} v[{self.count}]; }};"
+            f"struct alignas({numpy.dtype(t).itemsize * self.pack}) {_pack(t)} "
+            f"{{ {STORED[t]} v[{self.pack}]; }};"
             for t in sorted({*read, self.stored})
         )
 
@@ -302,15 +302,15 @@ extern "C" __global__ void {name}({", ".join(given)}) {{
         packed = self._call(
             lambda x: loaded(f"{x}_pack.v[k]", types[x]) if x in types else self._element(x, "0")
         )
-        return f"""    const long long first = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * {self.count};
-    if (first + {self.count} <= n && {aligned}) {{
+        return f"""    const long long first = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * {self.pack};
+    if (first + {self.pack} <= n && {aligned}) {{
 {loads}
         {_pack(self.stored)} pack;
         #pragma unroll
-        for (int k = 0; k < {self.count}; ++k) pack.v[k] = {packed};
+        for (int k = 0; k < {self.pack}; ++k) pack.v[k] = {packed};
         *({_pack(self.stored)}*)(out_ + first) = pack;
     }} else {{
-        for (long long i = first; i < n && i < first + {self.count}; ++i) {{
+        for (long long i = first; i < n && i < first + {self.pack}; ++i) {{
             out_[i] = {self._call(lambda x: self._element(x, "i"))};
         }}
     }}"""
@@ -423,6 +423,7 @@ def _rule(name: str, module: str) -> Elementwise:
         found = vars(importlib.import_module(module)).values()
         primitive = next(p for p in found if isinstance(p, Primitive) and p.name == base)
         formula, derivative = expression(primitive)[which], primitive.derivatives[which]
+        assert formula is not None and derivative is not None
 
         def lines(computed: str) -> list[str]:
             # The strong zero: that of the cotangent, or of a derivative that chooses.

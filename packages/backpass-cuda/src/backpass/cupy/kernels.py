@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from backpass.core.contractions import contractions
 from backpass.cupy import elementwise, products, reductions, seeds, softmax, updates
+from backpass.cupy.library import library, ndarray
 
 #: By the name of the primitive, or of its rule: `"tanh"`, `"tanh.vjp"`, `"divide.vjp1"`.  What the
 #: walks do most goes by the names in `core.operators`.
@@ -17,3 +19,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     **updates.KERNELS,
     **seeds.KERNELS,
 }
+# On a GPU a product is one launch, however small it is: nothing is too small for it.
+KERNELS.update(
+    contractions(KERNELS, ndarray, lambda x: library.ascontiguousarray(x), "efdFDE", small=0)
+)

@@ -1,14 +1,14 @@
 """Linear algebra on the GPU, differentiable.
 
-CuPy raises no error for singular matrices: their inverses hold inf and nan.  `eig` and `eigvals`
-are not here, because not every CuPy has them.
+CuPy raises no error for singular matrices: their inverses hold inf and nan.  The eigenvalues of
+`eig` and `eigvals` are in cuSOLVER's order, which is not NumPy's, and always complex.
 """
 
 from numpy.linalg import LinAlgError
 
 from backpass.core.ops.linalg.decompositions import cholesky, qr
 from backpass.core.ops.linalg.determinants import det, slogdet
-from backpass.core.ops.linalg.eigen import eigh, eigvalsh
+from backpass.core.ops.linalg.eigen import eig, eigh, eigvals, eigvalsh
 from backpass.core.ops.linalg.least_squares import lstsq, pinv
 from backpass.core.ops.linalg.norms import cond, matrix_norm, norm, vector_norm
 from backpass.core.ops.linalg.products import (
@@ -33,7 +33,9 @@ __all__ = [
     "cross",
     "det",
     "diagonal",
+    "eig",
     "eigh",
+    "eigvals",
     "eigvalsh",
     "inv",
     "lstsq",

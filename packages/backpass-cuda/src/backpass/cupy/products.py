@@ -315,10 +315,9 @@ def _plan(x: Any, y: Any, arrange: Arrangement, product: Plan, how: str) -> Plan
     shape, dtype = (*stack, *rows, *columns), x.dtype
     if not x.size or not y.size:  # no elements, or sums of no terms
         return lambda x, y: library.zeros(shape, dtype)
-    again = [
-        b.stored() is None or any(n > 1 and s % a.itemsize for n, s in zip(a.shape, a.strides))
-        for a, b in zip((x, y), factors)
-    ]
+    if any(n > 1 and step % x.itemsize for a in (x, y) for n, step in zip(a.shape, a.strides)):
+        return _decline
+    again = [a.stored() is None for a in factors]
     if any(again):
         return lambda x, y: product(*[_copy(a) if b else a for a, b in zip((x, y), again)])
     left = below_each_other(left, axes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from types import (
     BuiltinFunctionType,
@@ -31,7 +32,7 @@ _ENDS = (
     int, numpy.dtype, numpy.generic, numpy.ndarray, str, type(None),
 )  # fmt: skip
 #: Packages whose functions reach no Tensors by global names.
-_LIBRARIES = frozenset({"backpass", "cupy", "cupyx", "numpy", "optree", "scipy"})
+_LIBRARIES = frozenset("backpass cupy cupy_backends cupyx numpy optree scipy".split())
 _MISSING = object()
 
 
@@ -53,8 +54,10 @@ class Place(NamedTuple):
 
 def place(x: Any) -> Place:
     """Return where an array, or a scalar, lies."""
+    if isinstance(x, numpy.ndarray):
+        return Place(None, weakref.ref(x))
     if not isinstance(x, ndarray):
-        return Place(_location(x), lambda: x)
+        return Place(id(x), lambda: x)
     data, shape, dtype, strides = x.data, x.shape, x.dtype, x.strides
     return Place(_location(x), lambda: ndarray(shape, dtype, data, strides))
 
@@ -128,7 +131,7 @@ class Reached:
     def _next(self, found: Any, name: str) -> Iterator[tuple[Any, str]]:
         """Yield what an object leads to, with the name through which it is reached."""
         if isinstance(found, type):
-            if not _of_a_library(found.__module__):
+            if not of_a_library(found.__module__):
                 yield from ((x, name) for x in (*vars(found).values(), *found.__bases__))
         elif isinstance(found, MethodType):
             yield from ((found.__self__, name), (found.__func__, name))
@@ -137,7 +140,7 @@ class Reached:
         else:
             # A library's functions reach Tensors by their closures only, as an optimizer's do, and
             # what they count there is their own business.
-            of_the_user = not _of_a_library(found.__module__)
+            of_the_user = not of_a_library(found.__globals__.get("__name__"))
             for free, cell in zip(found.__code__.co_freevars, found.__closure__ or ()):
                 contents = _contents(cell)
                 if of_the_user:
@@ -159,7 +162,7 @@ class Reached:
                 if not isinstance(found, ModuleType):
                     self.names.append((namespace, name, found))
                     yield found, name
-                elif not _of_a_library(found.__name__) and id(vars(found)) not in seen:
+                elif not of_a_library(found.__name__) and id(vars(found)) not in seen:
                     seen.add(id(vars(found)))
                     waiting.append(vars(found))
 
@@ -198,7 +201,7 @@ def _names(code: CodeType) -> Iterator[str]:
             yield from _names(constant)
 
 
-def _of_a_library(module: str | None) -> bool:
+def of_a_library(module: str | None) -> bool:
     """Tell whether a module is one of Python's, or of a library below."""
     root = (module or "").partition(".")[0]
     return root in _LIBRARIES or root in sys.stdlib_module_names

@@ -9,8 +9,8 @@ from backpass.cupy.library import library
 def capturing() -> bool:
     """Tell whether the current stream writes down what it is given, for a CUDA graph."""
     stream = library.cuda.get_current_stream()
-    # The streams that are there by default cannot, and must not be asked while another does.
-    return stream.ptr not in (0, 1, 2) and bool(stream.is_capturing())
+    # The default stream cannot, and must not be asked while another does.
+    return stream.ptr not in (0, 1) and bool(stream.is_capturing())
 
 
 def refuse_capture(name: str) -> None:

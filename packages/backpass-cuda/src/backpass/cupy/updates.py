@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy
 
+from backpass.cupy import devices
 from backpass.cupy.formulas import COMPUTED, STORED, kept, loaded
 from backpass.cupy.launching import THREADS, Kernel
 from backpass.cupy.library import ndarray
@@ -70,7 +71,7 @@ class Table(NamedTuple):
     ----------
     capacity
         How many weights the table has places for.
-    count
+    used
         How many there are.
     blocks
         How many blocks of threads they need.
@@ -79,7 +80,7 @@ class Table(NamedTuple):
     """
 
     capacity: int
-    count: int
+    used: int
     blocks: int
     packed: Any
 
@@ -98,6 +99,18 @@ def copies(*xs: Any) -> Any:
     """Return a copy of each array, all made in one launch."""
     if not xs or any(type(x) is not ndarray for x in xs):
         return NotImplemented
+    if devices.count() > 1 and len({x.data.device_id for x in xs}) > 1:
+        return NotImplemented
+    return _copies_there()(*xs)
+
+
+@functools.cache
+def _copies_there() -> Callable[..., Any]:
+    """Return `_copies` for the arrays' device; how many there are is asked when it is needed."""
+    return devices.place(_copies, "copies")
+
+
+def _copies(*xs: Any) -> Any:
     made = [ndarray(x.shape, x.dtype) for x in xs]
     return NotImplemented if _take(COPY, (*made, *xs), ()) is NotImplemented else made
 
@@ -137,7 +150,7 @@ def _take(step: Step, arrays: Sequence[Any], numbers: Sequence[Any]) -> Any:
         return NotImplemented
     for table in tables:
         kernel = _kernel(step, dtype.char, kinds, table.capacity)
-        kernel.launch(table.blocks, THREADS, (table.packed, table.count, *numbers))
+        kernel.launch(table.blocks, THREADS, (table.packed, table.used, *numbers))
     return None
 
 

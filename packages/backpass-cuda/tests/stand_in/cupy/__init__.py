@@ -45,7 +45,9 @@ class ndarray:
     def __init__(self, shape, dtype=float, memptr=None, strides=None, order="C"):
         shape = (shape,) if isinstance(shape, int | numpy.integer) else tuple(shape)
         dtype = numpy.dtype(dtype)
-        if dtype.hasobject:
+        if not dtype.isnative:
+            raise ValueError(f"Unsupported dtype {dtype} with big-endian byte-order")
+        if dtype.char not in "?bhilqBHILQefdFDVE":  # E is bfloat16
             raise ValueError(f"Unsupported dtype {dtype}")
         if strides is not None and memptr is None:
             raise ValueError("memptr must be given where strides are")
@@ -191,6 +193,7 @@ class ndarray:
         return format(self._value, spec)
 
     def __repr__(self):
+        cuda.stream.refuse_while_capturing()
         return repr(self._value)
 
     __str__ = __repr__
@@ -267,12 +270,12 @@ def _record(stream, function, args, kwargs):
     """Record a call: its results have their shapes, and nobody's numbers before a launch."""
     out = kwargs.get("out")
     before = None if out is None else out._value.copy()
-    recorded, stream._recorded = stream._recorded, None
+    recorded, stream._recorded, stream._recording = stream._recorded, None, True
     try:
         with numpy.errstate(all="ignore"):
             made = function(*args, **kwargs)
     finally:
-        stream._recorded = recorded
+        stream._recorded, stream._recording = recorded, False
     if out is not None:
         out._value[...] = before
         targets = []
@@ -323,6 +326,10 @@ def _refusing(function, message=None):
 _NO_CUBLAS = "calling cuBLAS API during stream capture is currently unsupported"
 
 
+def _bare_or_new(x):
+    return x if type(x) is numpy.ndarray else _bare(x)
+
+
 def _passing(function):
     """Return a function of NumPy's or SciPy's that takes and gives arrays of the device only."""
 
@@ -364,7 +371,10 @@ class _Ufunc:
             options["out"] = out._value
             self._ufunc(*map(_bare, xs), **options)
             return out
-        return _wrap(self._ufunc(*map(_bare, xs), **options))
+        if self.__name__ == "power" and not builtins.any(isinstance(x, int | float) for x in xs):
+            # NumPy has short ways for single exponents, with other corners: -inf to the half.
+            xs = [numpy.array(x) for x in numpy.broadcast_arrays(*map(_bare, xs))]
+        return _wrap(self._ufunc(*map(_bare_or_new, xs), **options))
 
     def at(self, a, indices, b):
         """CuPy adds at indices in these types only."""
@@ -751,8 +761,8 @@ def _nested(a):
 
 
 def array(obj, dtype=None, copy=True, order="K", subok=False, ndmin=0):
-    if not isinstance(obj, ndarray):
-        cuda.stream.refuse_while_capturing()
+    if isinstance(obj, list | tuple) or (isinstance(obj, numpy.ndarray) and obj.ndim):
+        cuda.stream.refuse_while_capturing()  # a number needs no copy from the host
     return _wrap(numpy.array(_nested(obj), dtype, order=order, ndmin=ndmin))
 
 
@@ -791,9 +801,7 @@ def _making(name):
     return make
 
 
-for _name in (
-    "zeros ones full eye identity tri arange zeros_like ones_like full_like"
-).split():
+for _name in ("zeros ones full eye identity tri arange zeros_like ones_like full_like").split():
     globals()[_name] = _making(_name)
 
 
@@ -935,8 +943,6 @@ def get_default_memory_pool():
 
 def get_default_pinned_memory_pool():
     return cuda.pinned_memory.default_pool
-
-
 
 
 for _name, _found in list(globals().items()):

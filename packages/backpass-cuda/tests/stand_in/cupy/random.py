@@ -13,10 +13,17 @@ def _drawing(function):
     return draw
 
 
+def _by_curand(function):
+    """Let a function refuse to be captured, as cuRAND does."""
+    return cupy._refusing(
+        _drawing(function), "calling cuRAND API during stream capture is currently unsupported"
+    )
+
+
 for _name in (
     "choice normal permutation rand randint randn random standard_normal uniform"
 ).split():
-    globals()[_name] = _drawing(getattr(numpy.random, _name))
+    globals()[_name] = _by_curand(getattr(numpy.random, _name))
 seed = numpy.random.seed
 
 

@@ -35,7 +35,7 @@ def refuse_while_capturing(message=None):
     """Refuse what cannot be part of a graph, as CUDA and CuPy do."""
     from cupy.cuda import runtime
 
-    if get_current_stream()._recorded is not None:
+    if get_current_stream().is_capturing():
         raise NotImplementedError(message) if message else runtime.CUDARuntimeError(900)
 
 
@@ -46,7 +46,7 @@ class Stream:
         self.ptr = 0 if null else next(_numbers)
         self.device_id = -1 if null else _device.get_device_id()
         self.is_non_blocking, self.ptds, self.priority = non_blocking, ptds, priority
-        self._recorded = None
+        self._recorded, self._recording = None, False
         self._before = []
 
     def __eq__(self, other):
@@ -111,7 +111,8 @@ class Stream:
         self._recorded = []
 
     def is_capturing(self):
-        return self._recorded is not None
+        # What is recorded is computed once, for the shapes of its results.
+        return self._recorded is not None or self._recording
 
     def end_capture(self):
         from cupy.cuda.graph import Graph
