@@ -104,7 +104,7 @@ def _symmetric_function(la: Any, x: Any) -> Any:
 
 
 def _square(la: Any, x: Any) -> Any:
-    """Return x @ x, by a way on which the order, the signs and the phases of eigenvectors drop out."""
+    """Return x @ x, by a way on which order, signs and phases of eigenvectors drop out."""
     w, v = la.eig(x)
     return ((v * (w * w)[..., None, :]) @ la.inv(v)).real
 

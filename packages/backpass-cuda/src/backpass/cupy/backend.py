@@ -1,4 +1,4 @@
-"""CuPy's backend: the arrays, the library that works on them, and the kernels that stand before it."""
+"""CuPy's backend: the arrays, the library that works on them, and the kernels before it."""
 
 from __future__ import annotations
 

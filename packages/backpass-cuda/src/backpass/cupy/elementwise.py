@@ -1,9 +1,9 @@
 """Kernels of functions of single elements and of their rules: one launch each.
 
 A function is written in CUDA C++ in `formulas.FUNCTIONS`; a rule is the formula that its own
-declaration gives (`rules.expression`), times the cotangent, with the strong zero.  What is loaded is
-known when a kernel is compiled: the types, and whether an operand is an array, one element for all,
-or a number; and where all arrays lie alike, no index is computed but the plain one.
+declaration gives (`rules.expression`), times the cotangent, with the strong zero.  What is loaded
+is known when a kernel is compiled: the types, and whether an operand is an array, one element for
+all, or a number; and where all arrays lie alike, no index is computed but the plain one.
 """
 
 from __future__ import annotations
@@ -302,7 +302,8 @@ extern "C" __global__ void {name}({", ".join(given)}) {{
         packed = self._call(
             lambda x: loaded(f"{x}_pack.v[k]", types[x]) if x in types else self._element(x, "0")
         )
-        return f"""    const long long first = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * {self.pack};
+        return f"""    const long long thread = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    const long long first = thread * {self.pack};
     if (first + {self.pack} <= n && {aligned}) {{
 {loads}
         {_pack(self.stored)} pack;
@@ -423,7 +424,8 @@ def _rule(name: str, module: str) -> Elementwise:
         found = vars(importlib.import_module(module)).values()
         primitive = next(p for p in found if isinstance(p, Primitive) and p.name == base)
         formula, derivative = expression(primitive)[which], primitive.derivatives[which]
-        assert formula is not None and derivative is not None
+        assert formula is not None
+        assert derivative is not None
 
         def lines(computed: str) -> list[str]:
             # The strong zero: that of the cotangent, or of a derivative that chooses.

@@ -1,8 +1,8 @@
 """Formulas in CUDA C++: what a rule computes, written by the rule itself.
 
 `rules.expression` runs a rule on symbols and gives its formula; here the formula becomes a sequence
-of statements of which each is computed once.  So the table in `backpass.core.ops` is the one source:
-of the mathematics, of the formulas that are shown, and of the GPU's kernels.
+of statements of which each is computed once.  So the table in `backpass.core.ops` is the one
+source: of the mathematics, of the formulas that are shown, and of the GPU's kernels.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ __device__ inline T sum_of_powers(T x, T y) {
     "digamma": """
 // The derivative of log(gamma(x)): by the recurrence up to 10, which is exact next to the poles, by
 // the asymptotic series from there, by the reflection left of -10 (Digital Library of Mathematical
-// Functions, 5.5.2, 5.11.2, 5.5.4).  In double precision: of large terms little is left at its zeros.
+// Functions, 5.5.2, 5.11.2, 5.5.4).  In double precision: by its zeros large terms cancel.
 __device__ inline double digamma(double x) {
     if (x == 0.0) return copysign(INFINITY, -x);
     if (x < 0.0 && x == floor(x)) return NAN;

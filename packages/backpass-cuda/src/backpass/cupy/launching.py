@@ -1,7 +1,7 @@
 """Kernels in CUDA C++: compiled when they are first launched on a device, and launched cheaply.
 
-A launch costs the host more than most kernels cost the GPU, so everything that a kernel knows of its
-operands beforehand is compiled into it, and what is left goes to the driver in one short tuple.
+A launch costs the host more than most kernels cost the GPU, so everything that a kernel knows of
+its operands beforehand is compiled into it, and what is left goes to the driver in a short tuple.
 """
 
 from __future__ import annotations

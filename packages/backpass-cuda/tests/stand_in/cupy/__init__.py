@@ -152,8 +152,6 @@ class ndarray:
 
     @_on_device
     def __getitem__(self, index):
-        if isinstance(index, ndarray) and index.dtype == numpy.bool_:
-            cuda.stream.refuse_while_capturing()  # CuPy asks how many there are
         made = self._value[_index(index)]
         return _wrap(made, self if getattr(made, "base", None) is not None else None)
 
@@ -312,12 +310,13 @@ def _unowned(x):
     return made
 
 
-def _refusing(function, message=None):
-    """Let a function refuse to be captured."""
+def _refusing(function, message=None, which=lambda *args, **kwargs: True):
+    """Let a function refuse to be captured, or some calls of it."""
 
     @functools.wraps(function)
     def call(*args, **kwargs):
-        cuda.stream.refuse_while_capturing(message)
+        if which(*args, **kwargs):
+            cuda.stream.refuse_while_capturing(message)
         return function(*args, **kwargs)
 
     return call
@@ -952,6 +951,12 @@ for _name in "dot matmul tensordot vdot einsum".split():
     globals()[_name] = _refusing(globals()[_name], _NO_CUBLAS)
 for _name in "argwhere flatnonzero nonzero unique bincount".split():
     globals()[_name] = _refusing(globals()[_name])
+array = _refusing(array, which=lambda obj, *args, **kwargs: not isinstance(obj, ndarray))
+asarray = _refusing(asarray, which=lambda a, *args, **kwargs: not isinstance(a, ndarray))
+# CuPy asks how many elements a mask takes.
+ndarray.__getitem__ = _refusing(
+    ndarray.__getitem__, which=lambda _, i: isinstance(i, ndarray) and i.dtype == numpy.bool_
+)
 asanyarray = ascontiguousarray = asarray
 for _name, _found in _METHODS.items():
     _METHODS[_name] = _on_device(_found)
