@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import backpass.cupy as cp
 from backpass.core.testing import check_grads
-from backpass.cupy import blas, precision, products
+from backpass.cupy import blas, plans, precision, products
 from backpass.cupy.products import dot, matmul
 
 TOLERANCES = {
@@ -361,7 +361,7 @@ def test_without_cublas_cupy_computes(monkeypatch, cupy):
 
 
 def test_plans_are_bounded(monkeypatch, cupy):
-    monkeypatch.setattr(products, "PLANS", 2)
+    monkeypatch.setattr(plans, "MOST", 2)
     product = anew()
     for _ in range(2):
         for n in range(1, 6):

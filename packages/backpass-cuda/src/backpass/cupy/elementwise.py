@@ -31,10 +31,9 @@ from backpass.cupy.formulas import (
 )
 from backpass.cupy.launching import THREADS, Kernel
 from backpass.cupy.library import ndarray
+from backpass.cupy.plans import Plans
 from backpass.cupy.strides import NARROW, Strides, walk
 
-#: Plans are kept for so many layouts; a program that has more does not repeat them.
-PLANS = 4096
 #: So many axes of different steps at most: more are left to CuPy.
 AXES = 6
 #: A thread loads and stores so many bytes at once.
@@ -111,7 +110,7 @@ class Elementwise:
         self.name = name
         self._program = functools.cache(program)
         self._kernels: dict[Any, Kernel] = {}
-        self._plans: dict[Any, Plan | None] = {}
+        self._plans = Plans()
 
     def __repr__(self) -> str:
         return f"<elementwise CUDA kernel {self.name}>"
@@ -128,9 +127,7 @@ class Elementwise:
         try:
             plan = self._plans[found]
         except KeyError:
-            if len(self._plans) >= PLANS:
-                self._plans.clear()
-            plan = self._plans[found] = self._plan(xs)
+            plan = self._plans.keep(found, self._plan(xs))
         if plan is None:
             return NotImplemented
         kernel, blocks, shape, dtype, order, tail, numbers = plan

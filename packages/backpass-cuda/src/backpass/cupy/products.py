@@ -21,10 +21,9 @@ import numpy
 from backpass.cupy import blas, precision
 from backpass.cupy.launching import THREADS, Kernel
 from backpass.cupy.library import library, ndarray
+from backpass.cupy.plans import Plans
 from backpass.cupy.strides import Strides
 
-#: Plans are kept for so many kinds of operands; a program that has more does not repeat them.
-PLANS = 4096
 #: Lengths and distances from here on take cuBLAS's routines of 64 bits.
 WIDE = 2**31
 
@@ -381,7 +380,7 @@ def _left_transposed(x: Any, g: Any) -> tuple[Factor, Factor] | None:
 
 def _product(arrange: Arrangement, doc: str) -> Plan:
     """Return a kernel that multiplies two arrays, arranged so."""
-    plans: dict[Any, Plan] = {}
+    plans = Plans()
 
     def product(x: Any, y: Any) -> Any:
         if type(x) is not ndarray or type(y) is not ndarray:
@@ -393,9 +392,7 @@ def _product(arrange: Arrangement, doc: str) -> Plan:
         )  # fmt: skip
         plan = plans.get(key)
         if plan is None:
-            if len(plans) >= PLANS:
-                plans.clear()
-            plan = plans[key] = _plan(x, y, arrange, product, how)
+            plan = plans.keep(key, _plan(x, y, arrange, product, how))
         return plan(x, y)
 
     product.__doc__ = doc

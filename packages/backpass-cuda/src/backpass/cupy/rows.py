@@ -15,12 +15,10 @@ from backpass.cupy.launching import Kernel
 from backpass.cupy.layouts import dense_steps, layout, steps_of
 from backpass.cupy.library import ndarray
 from backpass.cupy.partials import workspace
+from backpass.cupy.plans import Plans
 from backpass.cupy.row_grids import WIDTH, Shape, place
 from backpass.cupy.row_programs import Program
 from backpass.cupy.row_sources import text
-
-#: Plans are kept for so many layouts; a program that has more does not repeat them.
-PLANS = 4096
 
 
 def _is_tuple_of_int(axis: Any) -> bool:
@@ -70,7 +68,7 @@ class Rows:
         self.name = name
         self.program = program
         self._kernels: dict[tuple[str, Shape], Kernel] = {}
-        self._plans: dict[Any, Plan | None] = {}
+        self._plans = Plans()
 
     def __repr__(self) -> str:
         return f"<CUDA kernel of rows {self.name}>"
@@ -97,9 +95,7 @@ class Rows:
         try:
             plan = self._plans[found]
         except KeyError:
-            if len(self._plans) >= PLANS:
-                self._plans.clear()
-            plan = self._plans[found] = self._plan(xs, axis, keepdims, ddof)
+            plan = self._plans.keep(found, self._plan(xs, axis, keepdims, ddof))
         except TypeError:  # keywords that cannot be looked up are no numbers
             return NotImplemented
         if plan is None:

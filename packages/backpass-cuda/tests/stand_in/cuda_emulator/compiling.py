@@ -13,8 +13,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 INCLUDE = HERE / "include"
-#: As nvcc does it: a product and a sum become one operation that rounds once, and memory may be
-#: read as another type than it was written.
+#: As nvcc does it: a product and a sum become one operation that rounds once (unless it is told
+#: `--fmad=false`), and memory may be read as another type than it was written.
 FLAGS = (
     "-std=c++17 -O1 -fPIC -shared -w -ffp-contract=fast -fno-strict-aliasing -fno-math-errno "
     "-fno-stack-protector -fno-threadsafe-statics"
@@ -139,4 +139,5 @@ def load(source: str, name: str, options: tuple[str, ...]) -> ctypes.PyDLL:
     runtime()
     defines = tuple(option for option in options if option.startswith(("-D", "-U")))
     linked = ("-Wl,-Bsymbolic",) if platform.system() == "Linux" else ()
-    return ctypes.PyDLL(str(build(translated(source, name), (*ALONE, *linked, *defines))))
+    apart = ("-ffp-contract=off",) if "--fmad=false" in options else ()
+    return ctypes.PyDLL(str(build(translated(source, name), (*ALONE, *linked, *defines, *apart))))
