@@ -1,9 +1,11 @@
 """The fenced blocks of a Markdown file: its programs, their output, its commands."""
 
+import contextlib
+import io
 import re
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _FENCE = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -15,10 +17,14 @@ class Block(NamedTuple):
     text: str
 
 
+def fenced(page: str) -> list[Block]:
+    """List the fenced blocks of a text that name a language."""
+    return [Block(match["language"], match["text"]) for match in _FENCE.finditer(page)]
+
+
 def blocks(path: Path) -> list[Block]:
     """List the fenced blocks of a file that name a language."""
-    page = path.read_text(encoding="utf-8")
-    return [Block(match["language"], match["text"]) for match in _FENCE.finditer(page)]
+    return fenced(path.read_text(encoding="utf-8"))
 
 
 def programs(path: Path) -> list[tuple[str, str | None]]:
@@ -28,6 +34,13 @@ def programs(path: Path) -> list[tuple[str, str | None]]:
         for block, after in pairwise([*blocks(path), Block("", "")])
         if block.language == "python"
     ]
+
+
+def run(program: str, names: dict[str, Any]) -> str:
+    """Run a program among ``names`` and give what it printed."""
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(compile(program, "<program>", "exec"), names)
+    return printed.getvalue()
 
 
 def commands(path: Path) -> list[str]:
