@@ -67,6 +67,8 @@ class Contribution:
     expression
         The local derivative of an elementwise operation, in the letters of the rule, for who wants
         to compute it anew; `None` elsewhere.
+    local
+        The local derivative with the variables' labels: `1 - v3 * v3`; empty where there is none.
     derivative
         The local derivative in numbers; `None` if the operation is not elementwise.
     spread
@@ -85,6 +87,7 @@ class Contribution:
     formula: str
     named: str
     expression: Expression | None
+    local: str
     derivative: Snapshot | None
     spread: tuple[int, ...] | None
     value: Snapshot
