@@ -143,13 +143,15 @@ def keyword_text(value: Any) -> str:
         return f"({', '.join(inner)}{',' if len(inner) == 1 else ''})"
     if isinstance(value, list):
         return f"[{', '.join(map(keyword_text, value))}]"
+    if isinstance(value, type):
+        return value.__name__
+    if isinstance(value, numpy.dtype) or value is Ellipsis:
+        return "..." if value is Ellipsis else str(value)
     if getattr(value, "shape", ()):
         if value.size <= _SHORT and isinstance(value, numpy.ndarray):
             return repr(value.tolist())
         return f"<{' x '.join(map(str, value.shape))} {value.dtype}>"
-    if type(value).__module__ == "numpy" and hasattr(value, "itemsize") and hasattr(value, "kind"):
-        return str(value)
-    return value.__name__ if isinstance(value, type) else _number(value)
+    return _number(value)
 
 
 def _reverses(axes: Any) -> bool:
@@ -160,7 +162,7 @@ def _reverses(axes: Any) -> bool:
 def _index(index: Any) -> str:
     """Return an index as it stands in brackets: `0`, `1:, ::2`."""
     if isinstance(index, tuple) and index:
-        return ", ".join(map(_index, index)) + ("," if len(index) == 1 else "")
+        return ", ".join(map(_index, index))
     if isinstance(index, slice):
         start, stop, step = (
             "" if i is None else str(i) for i in (index.start, index.stop, index.step)

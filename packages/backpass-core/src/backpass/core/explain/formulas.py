@@ -8,7 +8,7 @@ Tensors, while somebody watches what they do.  Either way the formula is what is
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
 
@@ -28,45 +28,60 @@ LONGEST = 40
 G = Expression("g")
 
 
+class Formula(NamedTuple):
+    """What is added to an operand's cotangent; `None`: not to be had, or too long."""
+
+    contribution: Expression | None
+    #: The local derivative, of an elementwise operation.
+    derivative: Expression | None
+
+
 class Formulas:
     """Writes formulas, each linear or bilinear rule once for all calls of one kind."""
 
     def __init__(self) -> None:
         self._known: dict[Any, list[Expression | None]] = {}
+        self._derivatives: dict[Any, Expression | None] = {}
 
-    def derivatives(self, node: Node) -> list[Expression | None]:
-        """Return the local derivatives of an elementwise call, one for each operand."""
-        primitive, kwargs = node.primitive, node.kwargs or {}
-        made: list[Expression | None] = []
-        for i in range(len(node.parents)):
-            found = None
-            if primitive.kind == "elementwise" and not _is_complex(node):
-                try:
-                    found = derivative_on_symbols(primitive, i, kwargs)
-                except Exception:
-                    # A rule that looks at its operands: what it does is watched.
-                    found = None
-            made.append(found if found is not None and _parts(found) <= LONGEST else None)
-        return made
-
-    def contributions(
-        self, node: Node, g: Any, wanted: Collection[Node] | None
-    ) -> list[Expression | None]:
-        """Return what the rules of a call add to each operand's cotangent; `None`: not to be had.
+    def of(self, node: Node, g: Any, wanted: Collection[Node] | None) -> list[Formula]:
+        """Return what the rules of a call add to each operand's cotangent.
 
         The letters are `g`, `ans`, and the operands' names in the primitive.
         """
-        derivatives = self.derivatives(node)
-        needs = [p is not None and (wanted is None or p in wanted) for p in node.parents]
+        parents = node.parents
+        needs = [p is not None and (wanted is None or p in wanted) for p in parents]
+        derivatives: list[Expression | None] = [None] * len(parents)
+        if node.primitive.kind == "elementwise" and not _is_complex(node):
+            derivatives = [
+                self._derivative(node, i) if need else None for i, need in enumerate(needs)
+            ]
         if all(d is not None or not need for d, need in zip(derivatives, needs)):
-            return [None if d is None else product(G, d) for d in derivatives]
+            return [Formula(None if d is None else product(G, d), d) for d in derivatives]
         key = _key(node, g, needs)
         known = None if key is None else self._known.get(key)
         if known is None:
             known = watched(node, g, wanted)
             if key is not None:
                 self._known[key] = known
-        return [known[i] if d is None else product(G, d) for i, d in enumerate(derivatives)]
+        return [
+            Formula(known[i] if d is None else product(G, d), d) for i, d in enumerate(derivatives)
+        ]
+
+    def _derivative(self, node: Node, i: int) -> Expression | None:
+        """Return the local derivative of an elementwise call as a formula of a bearable length."""
+        key = (node.primitive, i, _frozen(sorted((node.kwargs or {}).items())))
+        if key in self._derivatives:
+            return self._derivatives[key]
+        try:
+            found = derivative_on_symbols(node.primitive, i, node.kwargs or {})
+        except Exception:
+            # A rule that looks at its operands: what it does is watched.
+            found = None
+        if found is not None and _parts(found) > LONGEST:
+            found = None
+        if key[2] is not None:
+            self._derivatives[key] = found
+        return found
 
 
 def product(x: Expression, y: Expression) -> Expression:

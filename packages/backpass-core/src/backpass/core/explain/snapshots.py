@@ -6,7 +6,9 @@ one should not be kept alive to be looked at.  What lies on a GPU stays there un
 
 from __future__ import annotations
 
+import functools
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +18,9 @@ from backpass.core.backends import PYTHON_SCALARS, backend_of
 
 #: Arrays of up to so many elements are kept, and shown, in full.
 WHOLE = 64
+
+#: Elements of one row go into lines of about that length.
+WIDTH = 80
 
 #: What is known of an array that is not shown in full.
 STATISTICS = ("min", "mean", "max")
@@ -41,12 +46,13 @@ class Snapshot:
         self._kept: Any
         if type(value) in PYTHON_SCALARS or isinstance(value, numpy.generic):
             self.shape: tuple[int, ...] = ()
-            self.dtype = str(value.dtype) if hasattr(value, "dtype") else type(value).__name__
+            is_python = type(value) in PYTHON_SCALARS
+            self.dtype = type(value).__name__ if is_python else _dtype_name(value.dtype)
             self._kept = value
             return
         backend = backend_of((value,))
         self.device = backend.device
-        self.shape, self.dtype = tuple(value.shape), str(value.dtype)
+        self.shape, self.dtype = tuple(value.shape), _dtype_name(value.dtype)
         if value.size <= WHOLE:
             self._kept = value.copy()
             return
@@ -96,22 +102,52 @@ class Snapshot:
         if self.shape == ():
             x = x[()] if isinstance(x, numpy.ndarray) else x
             return _number(x, precision)
-        with numpy.errstate(all="ignore"):
-            return numpy.array2string(
-                x,
-                separator=", ",
-                max_line_width=88,
-                threshold=WHOLE + 1,
-                formatter={"numpystr": str, "float_kind": lambda v: _number(v, precision)}
-                if x.dtype.kind in "f"
-                else None,
-            )
+        if not x.size:
+            return f"[] of shape {self.shape}"
+        return _rows(_padded(x.tolist(), precision))
 
     def __str__(self) -> str:
         return self.text()
 
     def __repr__(self) -> str:
         return f"<Snapshot {self.text()}>"
+
+
+def _padded(elements: Any, precision: int) -> Any:
+    """Return nested lists of numbers as nested lists of text, all of one width."""
+    flat: list[str] = []
+
+    def written(x: Any) -> Any:
+        if isinstance(x, list):
+            return [written(part) for part in x]
+        flat.append(_number(x, precision))
+        return len(flat) - 1
+
+    places = written(elements)
+    width = max(map(len, flat)) if isinstance(elements[0], list) else 0
+
+    def filled(x: Any) -> Any:
+        return [filled(part) for part in x] if isinstance(x, list) else flat[x].rjust(width)
+
+    return filled(places)
+
+
+def _rows(parts: Any, margin: str = "") -> str:
+    """Return nested lists of text in brackets, a row a line."""
+    inside = margin + " "
+    if isinstance(parts[0], list):
+        apart = ",\n" if isinstance(parts[0][0], str) else ",\n\n"
+        return "[" + f"{apart}{inside}".join(_rows(part, inside) for part in parts) + "]"
+    line = ", ".join(parts)
+    if len(line) > WIDTH:
+        wrapped = textwrap.wrap(line, WIDTH, break_long_words=False)
+        line = f"\n{inside}".join(wrapped)
+    return f"[{line}]"
+
+
+@functools.cache
+def _dtype_name(dtype: Any) -> str:
+    return str(dtype)
 
 
 def _on_host(value: Any) -> Any:
@@ -123,13 +159,15 @@ def _on_host(value: Any) -> Any:
 
 def _number(x: Any, precision: int) -> str:
     """Return a number as text: short, with a dot where it is a float."""
+    if type(x) is float:
+        text = f"{x:.{precision}g}"
+        return text if any(c in text for c in ".enai") else f"{text}.0"
     x = x.item() if hasattr(x, "item") else x
+    if isinstance(x, float):
+        return _number(float(x), precision)
     if isinstance(x, bool | int):
         return str(x)
     if isinstance(x, complex):
         sign = "-" if math.copysign(1, x.imag) < 0 else "+"
         return f"{_number(x.real, precision)}{sign}{_number(abs(x.imag), precision)}j"
-    if not isinstance(x, float):
-        return str(x)
-    text = f"{x:.{precision}g}"
-    return text if any(c in text for c in ".enai") else f"{text}.0"
+    return str(x)

@@ -27,7 +27,7 @@ from backpass.core.calls import (
     released_all,
 )
 from backpass.core.cotangents import Parts, accumulate, fit_cotangent
-from backpass.core.explain.formulas import Formulas, plainly
+from backpass.core.explain.formulas import Formula, Formulas, plainly
 from backpass.core.explain.model import Contribution, Kind, Place, Step, Trace, Variable
 from backpass.core.explain.places import Places
 from backpass.core.explain.snapshots import Snapshot
@@ -169,6 +169,7 @@ class _Builder:
         self.root = live(call.out) if isinstance(call.out, Tensor) else None
         self.subgraph = None if self.root is None else Subgraph(self.root, call.start)
         self.order = [] if self.subgraph is None else self.subgraph.order
+        self._walked = set(self.order)
         self._leaves: list[Node] = []
         self._wanted: Collection[Node] | None = None
         self._outer = False
@@ -210,9 +211,8 @@ class _Builder:
 
     def add_events(self, events: Sequence[_Event]) -> None:
         """Make variables of the operations, those inside of other calls left out."""
-        walked = set(self.order)
         for event in events:
-            if event.node in walked or event.depth == self.call.depth:
+            if event.node in self._walked or event.depth == self.call.depth:
                 self._add_event(event)
         for node in reversed(self.order):
             if node not in self._by_node and node.primitive is not PICK:
@@ -314,7 +314,7 @@ class _Builder:
         if node.primitive is PICK and node.parents:
             whole = self._variable_of(node.parents[0])
             index = self._parts.get((whole, node.saved[0]), whole)
-        elif node in self.order:
+        elif node in self._walked:
             self._add_unseen(node)
             return self._by_node[node]
         else:
@@ -360,8 +360,7 @@ class _Builder:
         primitive = node.primitive
         self_written = not isinstance(primitive, Primitive)
         derivatives: list[Any] = [None] * len(parents)
-        expressions: list[Expression | None] = [None] * len(parents)
-        formulas: list[Expression | None] = [None] * len(parents)
+        formulas = [Formula(None, None)] * len(parents)
         first = [p is not None and p not in self.cotangents for p in parents]
         before = {
             p: _copied(self.cotangents.get(p))
@@ -372,8 +371,7 @@ class _Builder:
             spy = _Spy(primitive)
             node.primitive = spy
         else:
-            expressions = self._formulas.derivatives(node)
-            formulas = self._formulas.contributions(node, g, self._wanted)
+            formulas = self._formulas.of(node, g, self._wanted)
             derivatives = [_derivative(node, i) for i in range(len(parents))]
             gxs = list(primitive.pullback(g, node, self._wanted))
         try:
@@ -400,10 +398,10 @@ class _Builder:
                 Contribution(
                     operand=i,
                     variable=self._variable_of(parent),
-                    formula="" if formulas[i] is None else str(formulas[i]),
-                    named=self._named(formulas[i], variable),
-                    expression=expressions[i],
-                    local=self._named(expressions[i], variable),
+                    formula=str(formulas[i].contribution or ""),
+                    named=self._named(formulas[i].contribution, variable),
+                    expression=formulas[i].derivative,
+                    local=self._named(formulas[i].derivative, variable),
                     derivative=derivatives[i],
                     spread=spread,
                     value=Snapshot(gx),
