@@ -20,9 +20,15 @@ from backpass.core.primitive import Primitive
 from backpass.core.rules import derivative_on_symbols
 from backpass.core.symbols import Expression
 from backpass.core.tensor import Tensor, leaf
+from backpass.core.values import plain
 
 #: A formula of more parts than that explains nothing.
-LONGEST = 40
+LONGEST = 20
+#: Local derivatives may be longer: who computes anew needs them.
+LONGEST_DERIVATIVE = 100
+
+#: Products in which a zero is strong: they are written as products.
+PRODUCTS = ("zero_multiply", "zero_product")
 
 #: The cotangent, in formulas.
 G = Expression("g")
@@ -34,13 +40,15 @@ class Formula(NamedTuple):
     contribution: Expression | None
     #: The local derivative, of an elementwise operation.
     derivative: Expression | None
+    #: The shape that the formula gives, before it is summed to the operand's; `None` if unknown.
+    shape: tuple[int, ...] | None = None
 
 
 class Formulas:
     """Writes formulas, each linear or bilinear rule once for all calls of one kind."""
 
     def __init__(self) -> None:
-        self._known: dict[Any, list[Expression | None]] = {}
+        self._known: dict[Any, list[Formula]] = {}
         self._derivatives: dict[Any, Expression | None] = {}
 
     def of(self, node: Node, g: Any, wanted: Collection[Node] | None) -> list[Formula]:
@@ -56,7 +64,9 @@ class Formulas:
                 self._derivative(node, i) if need else None for i, need in enumerate(needs)
             ]
         if all(d is not None or not need for d, need in zip(derivatives, needs)):
-            return [Formula(None if d is None else product(G, d), d) for d in derivatives]
+            return [
+                Formula(None if d is None else product(G, d), d, node.shape) for d in derivatives
+            ]
         key = _key(node, g, needs)
         known = None if key is None else self._known.get(key)
         if known is None:
@@ -64,7 +74,8 @@ class Formulas:
             if key is not None:
                 self._known[key] = known
         return [
-            Formula(known[i] if d is None else product(G, d), d) for i, d in enumerate(derivatives)
+            known[i] if d is None else Formula(product(G, d), d, node.shape)
+            for i, d in enumerate(derivatives)
         ]
 
     def _derivative(self, node: Node, i: int) -> Expression | None:
@@ -77,7 +88,7 @@ class Formulas:
         except Exception:
             # A rule that looks at its operands: what it does is watched.
             found = None
-        if found is not None and _parts(found) > LONGEST:
+        if found is not None and _parts(found, LONGEST_DERIVATIVE) > LONGEST_DERIVATIVE:
             found = None
         if key[2] is not None:
             self._derivatives[key] = found
@@ -93,7 +104,7 @@ def product(x: Expression, y: Expression) -> Expression:
     return Expression("multiply", x, y)
 
 
-def watched(node: Node, g: Any, wanted: Collection[Node] | None) -> list[Expression | None]:
+def watched(node: Node, g: Any, wanted: Collection[Node] | None) -> list[Formula]:
     """Run a call's rules on Tensors, and return what they do as formulas."""
     count = len(node.parents)
     writer = _Writer(node)
@@ -114,8 +125,13 @@ def watched(node: Node, g: Any, wanted: Collection[Node] | None) -> list[Express
         with watching(writer.note):
             gxs = list(node.primitive.pullback(given, writer.call, needed))
     except Exception:
-        return [None] * count
-    return [None if gx is None else writer.formula(gx) for gx in gxs]
+        return [Formula(None, None)] * count
+    return [
+        Formula(None, None)
+        if gx is None
+        else Formula(writer.formula(gx), None, tuple(plain(gx).shape))
+        for gx in gxs
+    ]
 
 
 class _Writer:
@@ -180,7 +196,7 @@ class _Writer:
             found = self._letters.get(node)
             if found is None and node.primitive is PICK and node.parents[0] is self.call:
                 found = Expression(f"ans[{node.saved[0]}]")
-            return found if found is None or _parts(found) <= LONGEST else None
+            return found if found is None or _parts(found, LONGEST) <= LONGEST else None
         value = x.value if isinstance(x, Tensor) else x
         if id(value) in self._untracked:
             return self._untracked[id(value)][1]
@@ -217,7 +233,7 @@ def _is_complex(node: Node) -> bool:
     )
 
 
-def _parts(formula: Any, limit: int = LONGEST) -> int:
+def _parts(formula: Any, limit: int) -> int:
     """Return the number of names, numbers and operations in a formula; stop above the limit."""
     count, stack = 0, [formula]
     while stack and count <= limit:
@@ -268,7 +284,7 @@ def plainly(formula: Any, labels: Mapping[str, Any]) -> Any:
         number = _as_number(formula.name)
         return formula if number is None else number
     operands = [plainly(x, labels) for x in formula.operands]
-    name = "multiply" if formula.name == "zero_multiply" else formula.name
+    name = "multiply" if formula.name in PRODUCTS else formula.name
     shorter = _calculated(name, operands)
     return Expression(name, *operands, **formula.keywords) if shorter is None else shorter
 

@@ -20,7 +20,12 @@ def write(trace: Trace) -> str:
     head = textwrap.fill(heading(trace), WIDTH)
     lines = [head, "", "Forward", *forward, "", "Backward"]
     if not trace.steps:
-        lines.append("  Nothing: the output does not depend on what is differentiated.")
+        output = trace.variables[trace.output]
+        lines.append(
+            f"  Nothing to do: the output is {output.label}, and d{output.label} = 1."
+            if output.kind in ("argument", "parameter")
+            else "  Nothing to do: the output does not depend on what is differentiated."
+        )
     lines += [backward_step(trace, step) for step in trace.steps]
     lines += ["", "Gradient"]
     for variable in trace.variables:
@@ -101,7 +106,9 @@ def contribution_text(trace: Trace, step: Step, contribution: Contribution) -> s
     short = f"    {name} {sign} {formula}"
     plain = formula == f"d{trace.variables[step.variable].label}"
     if derivative and not plain and isinstance(step.cotangent, Snapshot):
-        short += f" = {step.cotangent.text()} * {_in_brackets(derivative)}"
+        g = step.cotangent.text()
+        g = f"({g})" if g.endswith("j") else g
+        short += f" = {g} * {_in_brackets(derivative)}"
     short += f" = {value}"
     if not contribution.first:
         short += f", in all {total}"
@@ -113,7 +120,7 @@ def contribution_text(trace: Trace, step: Step, contribution: Contribution) -> s
         lines.append(_equation("      local derivative", parts))
     if contribution.spread is not None:
         lines.append("      " + spread_text(contribution, target))
-    lines.append(_equation("      adds" if not contribution.first else "      ", [value]))
+    lines.append(_equation("      " if contribution.first else "      adds", [value]))
     if not contribution.first:
         lines.append(_equation("      in all", [total]))
     return "\n".join(lines)
@@ -136,7 +143,7 @@ def cotangent_name(variable: Variable) -> str:
 def gradient_text(variable: Variable) -> str:
     """Return the gradient of an argument."""
     if variable.cotangent is None:
-        return "0, it does not depend on it"
+        return "0: the output does not depend on it"
     return value_text(variable.cotangent)
 
 
@@ -165,22 +172,33 @@ def short_path(file: str) -> str:
 
 
 def _in_brackets(number: str) -> str:
-    return f"({number})" if number.startswith("-") else number
+    return f"({number})" if number.startswith("-") or number.endswith("j") else number
 
 
 def _equation(name: str, parts: list[str], note: str = "") -> str:
     """Return `name = a = b`, in one line if it is short, with a note beside it."""
-    line = " = ".join([name, *parts]) if name.strip() else f"{name}= {parts[-1]}"
-    if "\n" in line or len(line) > WIDTH:
-        margin = " " * (len(name) - len(name.lstrip()) + 2)
-        head = " = ".join([name, *parts[:-1]]) if len(parts) > 1 else f"{name} ="
-        body = textwrap.indent(parts[-1], margin + "  ")
-        if len(parts) == 1:
-            body = _hanging(f"{name} = ", parts[0])
-            return f"{body}  # {note}" if note and "\n" not in note else body
-        head = f"{head:<{COLUMN}}  # {note}" if note else head
-        return f"{head}\n{_hanging(f'{margin}= ', parts[-1])}"
-    return f"{line:<{COLUMN}}  # {note}" if note else line
+    if not name.strip():
+        return _hanging(f"{name}= ", parts[-1])
+    line = " = ".join([name, *parts])
+    if "\n" not in line and len(line) <= WIDTH:
+        return _noted(line, note)
+    if len(parts) == 1:
+        head, _, rest = _hanging(f"{name} = ", parts[0]).partition("\n")
+        return "\n".join(filter(None, [_noted(head, note), rest]))
+    margin = " " * (len(name) - len(name.lstrip()) + 2)
+    head = " = ".join([name, *parts[:-1]])
+    return f"{_noted(head, note)}\n{_hanging(f'{margin}= ', parts[-1])}"
+
+
+def _noted(line: str, note: str) -> str:
+    """Return a line with a note beside it, or below where there is no room."""
+    if not note:
+        return line
+    beside = f"{line:<{COLUMN}}  # {note}"
+    if len(beside) <= WIDTH:
+        return beside
+    margin = " " * (len(line) - len(line.lstrip()) + 2)
+    return f"{line}\n{margin}# {note}"
 
 
 def _hanging(head: str, text: str) -> str:

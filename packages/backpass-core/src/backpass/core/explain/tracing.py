@@ -18,6 +18,7 @@ from backpass.core import tree
 from backpass.core.arity import PICK
 from backpass.core.backends import PYTHON_SCALARS
 from backpass.core.calls import (
+    THROUGH,
     Argnums,
     Argument,
     Call,
@@ -27,7 +28,7 @@ from backpass.core.calls import (
     released_all,
 )
 from backpass.core.cotangents import Parts, accumulate, fit_cotangent
-from backpass.core.explain.formulas import Formula, Formulas, plainly
+from backpass.core.explain.formulas import PRODUCTS, Formula, Formulas, G, plainly
 from backpass.core.explain.model import Contribution, Kind, Place, Step, Trace, Variable
 from backpass.core.explain.places import Places
 from backpass.core.explain.snapshots import Snapshot
@@ -250,7 +251,7 @@ class _Builder:
             operands=operands,
             parameters=_parameters(primitive, len(operands)),
             keywords={key: keyword_text(v) for key, v in kwargs.items()},
-            call=str(Expression(primitive.name, *names, **kwargs)),
+            call=_call(primitive, names, kwargs),
             place=place,
             region=region,
             depends=depends,
@@ -291,6 +292,8 @@ class _Builder:
         """Return the index of the variable that an operand is."""
         if isinstance(x, Node):
             return self._variable_of(x)
+        if x is None:
+            return self._add("constant", self._next("c"), None)
         known = self._by_identity.get(id(x))
         if known is not None and known[0] is x and type(x) not in PYTHON_SCALARS:
             return known[1]
@@ -383,12 +386,16 @@ class _Builder:
             node.primitive = primitive
         if self_written:
             gxs = spy.gxs
+            if primitive is THROUGH:
+                formulas = [Formula(G, None)]
         made = []
         for i, (parent, gx) in enumerate(zip(parents, gxs)):
             if parent is None or gx is None or type(gx) is Parts:
                 continue
-            spread = tuple(gx.shape) if gx.shape != parent.shape else None
-            if spread is not None or gx.dtype is not parent.dtype:
+            # A fused kernel may have summed what the formula leaves to the walk.
+            shape = formulas[i].shape or tuple(gx.shape)
+            spread = shape if shape != tuple(parent.shape) else None
+            if gx.shape != parent.shape or gx.dtype is not parent.dtype:
                 gx = fit_cotangent(gx, parent)
             total = self.cotangents[parent]
             if parent in before:
@@ -451,6 +458,17 @@ class _Spy:
         return [_copied(gx) for gx in self.gxs]
 
 
+def _call(primitive: Any, names: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    """Return an operation as text."""
+    if primitive is THROUGH:
+        return f"{names[0]}, for a function differentiated inside"
+    name = "multiply" if primitive.name in PRODUCTS else primitive.name
+    if name == "setitem":
+        place = str(Expression("getitem", names[0], **kwargs)).removeprefix(str(names[0]))
+        return f"{names[0]} with {place} set to {names[1]}"
+    return str(Expression(name, *names, **kwargs))
+
+
 def _copied(g: Any) -> Any:
     """Return a cotangent that the walk may add to in place, as it would if nobody looked."""
     if type(g) is Parts:
@@ -459,6 +477,8 @@ def _copied(g: Any) -> Any:
 
 
 def _snapshots(g: Any) -> Snapshot | tuple[Snapshot | None, ...]:
+    if type(g) is Parts and len(g.items) == 1:
+        return Snapshot(g.items[0])
     if type(g) is Parts:
         return tuple([None if part is None else Snapshot(part) for part in g.items])
     return Snapshot(g)
@@ -470,7 +490,7 @@ def _derivative(node: Node, i: int) -> Snapshot | None:
     if primitive.kind != "elementwise" or parent is None:
         return None
     derivative, rule = primitive.derivatives[i], primitive.vjps[i]
-    if derivative is None:
+    if derivative is None or rule is None:
         return None
     saved = node.saved if len(node.parents) == 1 and _is_flat(node) else node.saved[i]
     kwargs = node.kwargs or {}
@@ -499,7 +519,7 @@ def _rule_in_words(primitive: Any, made: Sequence[Contribution]) -> str:
     summary = (getattr(primitive, "__doc__", "") or "").strip().partition("\n\n")[0]
     if not isinstance(primitive, Primitive):
         return ""
-    return f"By the rule of {primitive.name}: {' '.join(summary.split())}"
+    return f"The rule of {primitive.name} is not one short formula. {' '.join(summary.split())}"
 
 
 def _is_parameter(node: Node) -> bool:
