@@ -238,7 +238,9 @@ def _parts(formula: Any, limit: int) -> int:
     count, stack = 0, [formula]
     while stack and count <= limit:
         count += 1
-        stack.extend(getattr(stack.pop(), "operands", ()))
+        part = stack.pop()
+        if isinstance(part, Expression):
+            stack.extend(part.operands)
     return count
 
 

@@ -67,8 +67,6 @@ class Contribution:
     expression
         The local derivative of an elementwise operation, in the letters of the rule, for who wants
         to compute it anew; `None` elsewhere.
-    local
-        The local derivative with the variables' labels: `1 - v3 * v3`; empty where there is none.
     derivative
         The local derivative in numbers; `None` if the operation is not elementwise.
     spread
@@ -80,6 +78,10 @@ class Contribution:
         The operand's cotangent after it has been added.
     first
         Whether nothing had reached the operand before.
+    local
+        The local derivative with the variables' labels: `1 - v3 * v3`; empty where there is none.
+    rule
+        `formula`, taken apart, for who wants to compute it anew; `None` where there is none.
     """
 
     operand: int
@@ -87,12 +89,13 @@ class Contribution:
     formula: str
     named: str
     expression: Expression | None
-    local: str
     derivative: Snapshot | None
     spread: tuple[int, ...] | None
     value: Snapshot
     total: Snapshot
     first: bool
+    local: str = ""
+    rule: Expression | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ from backpass.core.values import plain
 
 #: Constants with more characters than that get a name in formulas.
 _SHORT = 8
+_STRONG_ZERO = "A cotangent that is exactly 0 stays 0, whatever the derivative is."
 _HOOKED = "A hook hung on this Tensor may have replaced the cotangent."
 
 
@@ -414,6 +415,7 @@ class _Builder:
                     value=Snapshot(gx),
                     total=Snapshot(total),
                     first=first[i] and parent not in parents[:i],
+                    rule=formulas[i].contribution,
                 )
             )
         variable.cotangent = shown
@@ -423,6 +425,8 @@ class _Builder:
                 self.variables[part].cotangent = shown
             return None
         note = _HOOKED if isinstance(primitive, Hooked) else _rule_in_words(primitive, made)
+        if any(_hides(c) for c in made):
+            note = _STRONG_ZERO
         return Step(variable.index, shown, tuple(made), note)
 
     def _named(self, formula: Expression | None, variable: Variable) -> str:
@@ -462,7 +466,7 @@ def _call(primitive: Any, names: Sequence[Any], kwargs: Mapping[str, Any]) -> st
     """Return an operation as text."""
     if primitive is THROUGH:
         return f"{names[0]}, for a function differentiated inside"
-    name = "multiply" if primitive.name in PRODUCTS else primitive.name
+    name: str = "multiply" if primitive.name in PRODUCTS else primitive.name
     if name == "setitem":
         place = str(Expression("getitem", names[0], **kwargs)).removeprefix(str(names[0]))
         return f"{names[0]} with {place} set to {names[1]}"
@@ -510,6 +514,19 @@ def _is_flat(node: Node) -> bool:
 
 def _as_scalar(x: Any) -> Any:
     return numpy.float64(x) if type(x) in (int, float) else x
+
+
+def _hides(contribution: Contribution) -> bool:
+    """Tell whether a zero has been strong: it met a derivative that is infinite or nan."""
+    found = contribution.derivative
+    if found is None or not found.whole or found.device != "cpu":
+        return False
+    finite = numpy.isfinite(found.numbers)
+    return not finite.all() and bool(
+        numpy.isfinite(contribution.value.numbers).sum() > finite.sum()
+        if contribution.value.whole
+        else False
+    )
 
 
 def _rule_in_words(primitive: Any, made: Sequence[Contribution]) -> str:
