@@ -1,10 +1,12 @@
 """The documentation below docs/: its programs, its excerpts, what is made for it."""
 
+import contextlib
 import functools
+import importlib.util
+import io
 import linecache
 import re
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,14 @@ import backpass.numpy
 from backpass.core import grad, graph, tree
 from backpass.core.primitive import Primitive
 from backpass.core.tensor import Tensor
-from backpass.nn.datasets import mnist
 
 from .guides import GUIDES, equivalents, evaluate
-from .markdown import blocks, programs, run
-from .repository import ROOT
+from .markdown import blocks, programs, tables
+from .repository import README, ROOT
 
 DOCS = ROOT / "docs"
 COURSE = DOCS / "course"
+pytestmark = pytest.mark.usefixtures("as_a_reader")
 PAGES = [path for path in sorted(DOCS.glob("*/**/*.md")) if programs(path)]
 
 
@@ -30,30 +32,40 @@ def name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-@pytest.fixture(autouse=True)
-def as_a_reader(tmp_path, monkeypatch) -> Iterator[None]:
-    """Run a page in an empty folder, beside minipass, and without a network."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(COURSE)
-    monkeypatch.setattr(mnist, "MIRRORS", ())
-    monkeypatch.setenv("BACKPASS_DATA", str(tmp_path))
-    yield
-    sys.modules.pop("minipass", None)
-
-
 # ----- programs -----
+
+
+def run(program: str, names: dict[str, Any], file: str) -> str:
+    """Run a program as that of a file, whose lines Python knows, and give what it printed."""
+    linecache.cache[file] = len(program), None, program.splitlines(keepends=True), file
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(compile(program, file, "exec"), names)
+    return printed.getvalue()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_program_prints_what_its_page_shows(page):
     names: dict[str, Any] = {"__name__": "__main__"}
     for program, output in programs(page):
-        # As `explain` shows the lines of a function, Python must know them.
-        lines = program.splitlines(keepends=True)
-        linecache.cache["<program>"] = len(program), None, lines, "<program>"
-        printed = run(program, names)
+        printed = run(program, names, file="mine.py")
         if output is not None or page.parent == COURSE:
             assert printed == (output or "")
+
+
+def test_the_network_of_the_readme_learns():
+    """On the made-up images, which are easy."""
+    program = next(program for program, _ in programs(README) if "load_mnist" in program)
+    lines = run(program, {"__name__": "__main__"}, file="mine.py").splitlines()
+    assert len(lines) == 5
+    assert lines[-1] == "epoch 5: 100.0% of the test images read right"
+
+
+def test_the_readme_leads_to_a_page_to_step_through():
+    program = next(program for program, _ in programs(README) if "explain" in program)
+    run(program, {"__name__": "__main__"}, file="mine.py")
+    page = Path("backprop.html").read_text(encoding="utf-8")
+    assert "x * np.sin(x * x)" in page
+    assert "cos(v1)" in page
 
 
 def test_the_course_has_all_its_chapters_in_order():
@@ -95,7 +107,7 @@ def test_the_hundred_lines_are_those_of_the_chapter():
     chapter = [p for p, output in programs(COURSE / "03-hundred-lines.md") if output is None]
     library = (COURSE / "minipass.py").read_text(encoding="utf-8")
     assert library.partition("\n\n")[2] == "\n\n".join(chapter), (
-        "docs/course/minipass.py is stale: run `python docs/course/assemble.py`"
+        "docs/course/minipass.py is stale: run `hatch run docs:minipass`"
     )
     assert sum(1 for line in library.splitlines() if line.strip()) <= 100
 
@@ -158,3 +170,103 @@ def test_each_equivalent_of_a_guide_computes(library, expression):
 
 def test_each_guide_has_a_table():
     assert all(len(equivalents(library)) >= 15 for library in GUIDES)
+
+
+# ----- pictures, links, names -----
+
+
+def pictures() -> Any:
+    spec = importlib.util.spec_from_file_location("pictures", DOCS / "pictures.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def words(svg: Path) -> list[str]:
+    """List what a picture says; where it says it may depend on the version of igraph."""
+    return sorted(re.findall(r">([^<>]*\S[^<>]*)<", svg.read_text(encoding="utf-8")))
+
+
+def test_the_pictures_say_what_would_be_drawn_today(tmp_path):
+    pytest.importorskip("igraph", reason="igraph is not installed: backpass-core[draw] brings it")
+    module = pictures()
+    module.draw(tmp_path)
+    for name in module.PICTURES:
+        assert words(tmp_path / name) == words(DOCS / "pictures" / name), (
+            f"docs/pictures/{name} is stale: run `hatch run docs:pictures`"
+        )
+
+
+def test_every_picture_is_drawn_by_the_library_and_shown():
+    committed = {path.name for path in (DOCS / "pictures").iterdir()}
+    assert committed == {*pictures().PICTURES, "logo.svg"}
+    shown = "".join(path.read_text("utf-8") for path in [README, *DOCS.rglob("*.md")])
+    assert all(f"pictures/{name}" in shown for name in committed)
+
+
+@pytest.mark.parametrize("page", [README, ROOT / "CONTRIBUTING.md"], ids=name)
+def test_links_of_pages_outside_the_site_lead_somewhere(page):
+    """Those inside are checked when the site is built."""
+    text = page.read_text(encoding="utf-8")
+    found = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'(?:src|href)="([^"]+)"', text)
+    local = [link for link in found if not re.match(r"https?://", link)]
+    assert local
+    for link in local:
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings}
+
+
+#: Where docs/results.md has the figures of the README's table: by the row's beginning, the section,
+#: the column of its first table, and the rows of that, by library.
+FIGURES = {
+    "one operation": (
+        "The cost of an operation",
+        "median",
+        {
+            "Backpass": ["**Backpass**"],
+            "HIPS autograd": ["HIPS autograd"],
+            "JAX": ["JAX, eager", "JAX, jit"],
+            "PyTorch": ["PyTorch"],
+            "MyGrad": ["MyGrad"],
+        },
+    ),
+    "a training step": (
+        "A training step",
+        "32",
+        {
+            "Backpass": ["**Backpass**, value_and_grad + one fused update"],
+            "HIPS autograd": ["HIPS autograd"],
+            "JAX": ["JAX, jit, donated buffers"],
+            "PyTorch": ["PyTorch, eager"],
+            "MyGrad": ["MyGrad"],
+        },
+    ),
+    "import": (
+        "Importing",
+        "median",
+        {
+            "Backpass": ["**backpass.numpy**"],
+            "HIPS autograd": ["autograd.numpy"],
+            "JAX": ["jax.numpy"],
+            "PyTorch": ["torch"],
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("beginning", FIGURES)
+def test_the_figures_of_the_readme_are_those_of_the_results(beginning):
+    compared = tables(README.read_text(encoding="utf-8"))
+    row = next(row for table in compared for name, row in table.items() if beginning in name)
+    section, column, rows = FIGURES[beginning]
+    results = (DOCS / "results.md").read_text(encoding="utf-8").partition(f"\n## {section}\n")[2]
+    measured = tables(results)[0]
+    for library, names in rows.items():
+        medians = [measured[name][column].split("/")[-1].strip(" *") for name in names]
+        assert re.findall(r"[\d.,]*\d", row[library]) == medians, library

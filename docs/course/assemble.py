@@ -1,6 +1,6 @@
 """Write minipass.py, the library of chapter 3, from the programs of that chapter.
 
-    python docs/course/assemble.py
+    hatch run docs:minipass
 
 Those programs whose output is shown try the library out; the others are the library.
 """

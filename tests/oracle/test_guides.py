@@ -17,6 +17,7 @@ def numbers(value):
     return [np.asarray(x.detach() if hasattr(x, "detach") else x) for x in leaves]
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script:FutureWarning")  # PyTorch's own
 @pytest.mark.parametrize(
     ("library", "theirs", "ours"),
     [(library, *row) for library in GUIDES for row in equivalents(library)],
