@@ -48,6 +48,16 @@ def explain(
     TypeError
         As `grad` does, in the same words.
 
+    Notes
+    -----
+    Where an operation is elementwise its formula is `rules.expression`'s: the rule, run on symbols.
+    Other rules are watched while they run on the values of the call.  Either way it is the rule
+    itself, with its letters replaced and whole numbers calculated.  A rule that is longer than a
+    line is told in words.
+
+    `v1`, `v2`, ... are intermediate results, and `dv1` is the cotangent of `v1`: the derivative of
+    the output with respect to it (A. Griewank, A. Walther, "Evaluating Derivatives", 2008).
+
     Examples
     --------
     >>> import backpass.numpy as np
@@ -55,6 +65,32 @@ def explain(
     >>> def f(x, y):
     ...     return x * np.sin(y) + x**2
     >>> print(explain(f, (0, 1))(2.0, 0.5))
+    f: 4 operations, output v4 = 4.95885. Going backward, dx is the derivative of the output with
+    respect to x.
+    <BLANKLINE>
+    Forward
+      x = 2.0
+      y = 0.5
+      v1 = sin(y) = 0.479426                      # line 2: np.sin(y)
+      v2 = x * v1 = 0.958851                      # line 2: x * np.sin(y)
+      v3 = x ** 2 = 4.0                           # line 2: x**2
+      v4 = v2 + v3 = 4.95885                      # line 2: x * np.sin(y) + x**2
+    <BLANKLINE>
+    Backward
+      v4 = v2 + v3, dv4 = 1.0
+        dv2 = dv4 = 1.0
+        dv3 = dv4 = 1.0
+      v3 = x ** 2, dv3 = 1.0
+        dx = dv3 * 2 * x = 1.0 * 4.0 = 4.0
+      v2 = x * v1, dv2 = 1.0
+        dx += dv2 * v1 = 1.0 * 0.479426 = 0.479426, in all 4.47943
+        dv1 = dv2 * x = 1.0 * 2.0 = 2.0
+      v1 = sin(y), dv1 = 2.0
+        dy = dv1 * cos(y) = 2.0 * 0.877583 = 1.75517
+    <BLANKLINE>
+    Gradient
+      dx = 4.47943
+      dy = 1.75517
     """
 
     @functools.wraps(fun)

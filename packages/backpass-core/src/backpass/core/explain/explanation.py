@@ -104,9 +104,9 @@ def _page(explanation: Any, path: Path) -> None:
 
 
 def _picture(explanation: Any, path: Path) -> None:
-    from backpass.core.explain import pictures
+    from backpass.core.explain.pictures import Picture
 
-    pictures.write(explanation, path)
+    Picture(explanation).save(path)
 
 
 _WRITERS: dict[str, Callable[[Any, Path], None]] = {

@@ -264,7 +264,7 @@ def _frozen(x: Any) -> Any:
         return None if any(part is None for part in parts) else (type(x).__name__, *parts)
     if isinstance(x, slice):
         return "slice", repr(x)
-    if isinstance(x, numpy.ndarray) or getattr(x, "shape", ()):
+    if getattr(x, "shape", None):
         return None
     return type(x).__name__, repr(x)
 

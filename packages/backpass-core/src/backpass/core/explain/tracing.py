@@ -579,5 +579,5 @@ def _name_of_tensor(fun: Function, tensor: Any) -> str:
                 continue
             for leaf, accessor in zip(leaves, structure.accessors()):
                 if leaf is tensor:
-                    return accessor.codify(name)
+                    return str(accessor.codify(name))
     return ""
