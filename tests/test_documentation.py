@@ -25,6 +25,7 @@ from .repository import README, ROOT
 DOCS = ROOT / "docs"
 COURSE = DOCS / "course"
 pytestmark = pytest.mark.usefixtures("as_a_reader")
+NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
 PAGES = [path for path in sorted(DOCS.glob("*/**/*.md")) if programs(path)]
 
 
@@ -184,9 +185,12 @@ def pictures() -> Any:
     return module
 
 
-def words(svg: Path) -> list[str]:
-    """List what a picture says; where it says it may depend on the version of igraph."""
-    return sorted(re.findall(r">([^<>]*\S[^<>]*)<", svg.read_text(encoding="utf-8")))
+def said(svg: Path) -> tuple[list[str], list[float]]:
+    """List a picture's words and its numbers; where they are may depend on igraph's version."""
+    text = sorted(re.findall(r">([^<>]*\S[^<>]*)<", svg.read_text(encoding="utf-8")))
+    numbers = [[float(x) for x in NUMBER.findall(line)] for line in text]
+    words = [re.sub(r"\s", "", NUMBER.sub("0", line)) for line in text]
+    return words, [x for line in numbers for x in line]
 
 
 def test_the_pictures_say_what_would_be_drawn_today(tmp_path):
@@ -194,9 +198,9 @@ def test_the_pictures_say_what_would_be_drawn_today(tmp_path):
     module = pictures()
     module.draw(tmp_path)
     for name in module.PICTURES:
-        assert words(tmp_path / name) == words(DOCS / "pictures" / name), (
-            f"docs/pictures/{name} is stale: run `hatch run docs:pictures`"
-        )
+        words, numbers = said(tmp_path / name)
+        stale = f"docs/pictures/{name} is stale: run `hatch run docs:pictures`"
+        assert said(DOCS / "pictures" / name) == (words, pytest.approx(numbers, rel=1e-4)), stale
 
 
 def test_every_picture_is_drawn_by_the_library_and_shown():
