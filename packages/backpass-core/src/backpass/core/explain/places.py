@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import linecache
+import os
 import sys
 from types import CodeType, FrameType
 
@@ -21,7 +22,7 @@ def _folders() -> tuple[str, ...]:
     found = [*backpass.__path__, *numpy.__path__]
     for name in _BETWEEN:
         found += getattr(sys.modules.get(name), "__path__", ())
-    return tuple(f"{folder}/" for folder in found)
+    return tuple(f"{folder}{os.sep}" for folder in found)
 
 
 class Places:
