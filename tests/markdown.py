@@ -17,10 +17,14 @@ class Block(NamedTuple):
     text: str
 
 
+def fenced(page: str) -> list[Block]:
+    """List the fenced blocks of a text that name a language."""
+    return [Block(match["language"], match["text"]) for match in _FENCE.finditer(page)]
+
+
 def blocks(path: Path) -> list[Block]:
     """List the fenced blocks of a file that name a language."""
-    page = path.read_text(encoding="utf-8")
-    return [Block(match["language"], match["text"]) for match in _FENCE.finditer(page)]
+    return fenced(path.read_text(encoding="utf-8"))
 
 
 def programs(path: Path) -> list[tuple[str, str | None]]:
@@ -48,3 +52,13 @@ def commands(path: Path) -> list[str]:
         for line in block.text.splitlines()
     ]
     return [line for line in lines if line]
+
+
+def tables(page: str) -> list[dict[str, dict[str, str]]]:
+    """List the tables of a text: a row's cells, by the row's first cell and the column's head."""
+    found = []
+    for text in re.findall(r"(?:^\|.*\|\n)+", page, re.MULTILINE):
+        rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+        head, _, *body = rows
+        found.append({row[0]: dict(zip(head[1:], row[1:])) for row in body})
+    return found

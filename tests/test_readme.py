@@ -39,3 +39,6 @@ def test_the_first_program_of_the_original_readme_runs_unchanged():
     np.testing.assert_array_equal(by_x, np.float32([6, 30, 48, 90, 120]), strict=True)
     np.testing.assert_array_equal(by_b, np.float32([1, 9, 16, 25, 36]), strict=True)
     assert f"The gradient of the function: {[by_x, by_b]}\n" in printed
+
+
+pytestmark = pytest.mark.usefixtures("as_a_reader")

@@ -20,7 +20,7 @@ from backpass.core import tree
 from backpass.core.arity import part_of
 from backpass.core.calls import zeros
 from backpass.core.cotangents import Parts, fit_cotangent
-from backpass.core.graph import Node, pauses, recording
+from backpass.core.graph import Node, pauses, recording, tell
 from backpass.core.tensor import Tensor, live
 from backpass.core.transforms import vjp as core_vjp
 from backpass.core.values import plain
@@ -144,7 +144,9 @@ class _Call:
             if value.dtype.kind not in "fc":
                 return ans
             saved = ([value], values)
-            return Tensor(value, Node(self, parents, saved, None, value.shape, value.dtype))
+            node = Node(self, parents, saved, None, value.shape, value.dtype)
+            tell(self, parents, value, None, node)
+            return Tensor(value, node)
         outputs, structure = tree.flatten(ans)
         if any(isinstance(x, Tensor) and x.tracked for x in outputs):
             raise TypeError(
@@ -154,6 +156,7 @@ class _Call:
         self.structure = structure
         outputs = [_array(plain(x)) for x in outputs]
         node = Node(self, parents, (outputs, values), None, None, None)
+        tell(self, parents, tuple(outputs), None, node)
         return settled(tree.unflatten(structure, self._hung(outputs, node)))
 
     def _hung(self, outputs: Sequence[Any], node: Node) -> list[Any]:

@@ -11,6 +11,7 @@ array([2., 4., 6.])
 import backpass.core.ops  # noqa: F401 - fills the table of operators
 from backpass.core import extend, testing, tree
 from backpass.core.devices import to_device
+from backpass.core.explain import explain
 from backpass.core.extension import __version__
 from backpass.core.recording import no_grad, stop_gradient
 from backpass.core.resources import (
@@ -40,6 +41,7 @@ __all__ = [
     "custom_vjp",
     "elementwise_grad",
     "empty_cache",
+    "explain",
     "extend",
     "get_num_threads",
     "grad",

@@ -24,6 +24,7 @@ from backpass.core.graph import (
     pauses,
     recording,
     serials,
+    tell,
 )
 from backpass.core.operators import operators
 from backpass.core.primitive import Primitive, Rule
@@ -141,6 +142,12 @@ class Unary(Primitive):
 
     def record(self, x: Tensor, node: Node | None, value: Any, ans: Any, kwargs: Any) -> Any:
         """Return the node of this call; `None` if it is not to be recorded."""
+        made = self._node(x, node, value, ans, kwargs)
+        if pauses[0]:
+            tell(self, (x,), ans, kwargs, made)
+        return made
+
+    def _node(self, x: Tensor, node: Node | None, value: Any, ans: Any, kwargs: Any) -> Any:
         if node.parents is None or node.serial <= floor[0]:  # type: ignore[union-attr]
             node = live(x)
         if node is None or self.kind == "zero" or (pauses[0] and recording.paused):
@@ -286,6 +293,14 @@ class Binary(Primitive):
         self, x: Any, y: Any, xn: Node | None, yn: Node | None, xv: Any, yv: Any, ans: Any
     ) -> Node | None:
         """Return the node of this call; `None` if it is not to be recorded."""
+        made = self._node(x, y, xn, yn, xv, yv, ans)
+        if pauses[0]:
+            tell(self, (x, y), ans, None, made)
+        return made
+
+    def _node(
+        self, x: Any, y: Any, xn: Node | None, yn: Node | None, xv: Any, yv: Any, ans: Any
+    ) -> Node | None:
         if xn is not None and (xn.parents is None or xn.serial <= floor[0]):
             xn = live(x)
         if yn is not None and (yn.parents is None or yn.serial <= floor[0]):
@@ -400,7 +415,10 @@ class Nary(Primitive):
         if not wrapped:
             return self.run(values, kwargs)
         ans = self.run(values, kwargs)
-        if not tracked or self.kind == "zero" or (pauses[0] and recording.paused):
+        interrupted = pauses[0]
+        if not tracked or self.kind == "zero" or (interrupted and recording.paused):
+            if tracked and interrupted:
+                tell(self, xs, ans, kwargs, None)
             return wrap_outputs(ans, None)
         if not self.kind:
             self.check_rule()
@@ -409,10 +427,15 @@ class Nary(Primitive):
         saved = self.keep(ans, values, nodes)
         if type(ans) is tuple or type(ans) is list:
             node = Node(self, tuple(nodes), saved, kwargs or None, None, None)
+            if interrupted:
+                tell(self, xs, ans, kwargs, node)
             return wrap_parts(ans, node)
         if ans.dtype.kind not in "fc":
             return Tensor(ans)
-        return Tensor(ans, Node(self, tuple(nodes), saved, kwargs or None, ans.shape, ans.dtype))
+        node = Node(self, tuple(nodes), saved, kwargs or None, ans.shape, ans.dtype)
+        if interrupted:
+            tell(self, xs, ans, kwargs, node)
+        return Tensor(ans, node)
 
     def keep(self, ans: Any, values: Sequence[Any], nodes: Sequence[Node | None]) -> list[Any]:
         """Return output and operands as the rules need them: whole, as shape and dtype, or not."""

@@ -97,7 +97,7 @@ class Argument:
         if dtype is None or dtype.kind not in "fc":
             raise TypeError(self._refusal(call.name, value))
         if outer is not None and (outer.tensor is None or call.depth > 1):
-            node = Node(_THROUGH, (outer,), None, None, value.shape, dtype)
+            node = Node(THROUGH, (outer,), None, None, value.shape, dtype)
             call.linked = True
         else:
             node = Node(None, (), None, None, value.shape, dtype)
@@ -153,7 +153,7 @@ class _Through:
         return tangents[0]
 
 
-_THROUGH = _Through()
+THROUGH = _Through()
 
 
 class Call:

@@ -9,7 +9,7 @@ import numpy
 
 from backpass.core import tree
 from backpass.core.backends import Backend, backend_of, backend_on
-from backpass.core.graph import Node
+from backpass.core.graph import Node, tell
 from backpass.core.tensor import Tensor, is_inexact, live
 
 
@@ -58,7 +58,9 @@ def move(x: Any, target: Backend, device: Any = None) -> Any:
     if node is None or not is_inexact(value):
         return Tensor(moved)
     transfer = _Transfer(source, value, target, moved)
-    return Tensor(moved, Node(transfer, (node,), None, None, moved.shape, moved.dtype))
+    made = Node(transfer, (node,), None, None, moved.shape, moved.dtype)
+    tell(transfer, (node,), moved, None, made)
+    return Tensor(moved, made)
 
 
 def beside(x: Any, value: Any) -> Any:

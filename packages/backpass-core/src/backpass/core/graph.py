@@ -9,10 +9,11 @@ number, and a call of `grad` differentiates just what has been recorded since it
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -140,26 +141,63 @@ def is_dead(node: Node) -> bool:
     return True
 
 
+#: Called as `watcher(primitive, operands, ans, kwargs, node)`; the node is `None` if the operation
+#: has no derivative.
+Watcher = Callable[[Any, Sequence[Any], Any, Mapping[str, Any] | None, "Node | None"], None]
+
+
 class _Recording(threading.local):
     """Per thread: how many transformations, how many `no_grad` are being run; and see `Knot`."""
 
     depth = 0
     paused = 0
+    #: Who is told of each operation on something tracked; see `watching`.
+    watcher: Watcher | None = None
     #: What `Knot` has yet to let go; `None` while it is not at work.
     dropped: list[Any] | None = None
 
 
 recording = _Recording()
-#: How many `no_grad` are being run in all threads: while none is, nobody looks at `paused`.
+#: How many `no_grad` and watchers there are in all threads: while there are none, nobody looks at
+#: `paused` and `watcher`, and being watched costs those nothing who are not.
 pauses = [0]
 _pauses_lock = threading.Lock()
+
+
+def _interrupt(by: int) -> None:
+    with _pauses_lock:
+        pauses[0] += by
 
 
 def pause(by: int) -> None:
     """Add `by` to this thread's count of `no_grad`."""
     recording.paused += by
-    with _pauses_lock:
-        pauses[0] += by
+    _interrupt(by)
+
+
+@contextlib.contextmanager
+def watching(watcher: Watcher) -> Iterator[None]:
+    """Tell `watcher`, and nobody else, of each operation on something tracked in this thread."""
+    before, recording.watcher = recording.watcher, watcher
+    _interrupt(1)
+    try:
+        yield
+    finally:
+        recording.watcher = before
+        _interrupt(-1)
+
+
+def tell(
+    primitive: Any,
+    operands: Sequence[Any],
+    ans: Any,
+    kwargs: Mapping[str, Any] | None,
+    node: Node | None,
+) -> None:
+    """Tell this thread's watcher of an operation, if there is one."""
+    watcher = recording.watcher
+    if watcher is not None:
+        watcher(primitive, operands, ans, kwargs, node)
 
 
 #: The serial number at which the last outermost transformation ended.  A node that is no younger

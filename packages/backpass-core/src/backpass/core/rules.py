@@ -11,7 +11,7 @@ themselves never un-broadcast and never cast.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import numpy
@@ -240,15 +240,21 @@ def expression(f: Primitive) -> tuple[Expression | None, ...]:
     """
     if f.kind != "elementwise":
         raise TypeError(f"expression({f.name}): only elementwise functions have a formula")
-    made: list[Expression | None] = []
-    for d in f.derivatives:
-        if d is None:
-            made.append(None)
-            continue
-        names = parameters(d).positional
-        result = d(*(Expression(name) for name in names))
-        made.append(result if isinstance(result, Expression) else Expression(repr(result)))
-    return tuple(made)
+    return tuple(derivative_on_symbols(f, i, {}) for i in range(len(f.derivatives)))
+
+
+def derivative_on_symbols(f: Primitive, i: int, kwargs: Mapping[str, Any]) -> Expression | None:
+    """Return the local derivative of an elementwise function in operand `i`; `None`: there is none.
+
+    `kwargs` are the keywords of a call: some derivatives depend on them.
+    """
+    derivative = f.derivatives[i]
+    if derivative is None:
+        return None
+    names = parameters(derivative)
+    taken = {key: value for key, value in kwargs.items() if names.open or key in names.keywords}
+    result = derivative(*(Expression(name) for name in names.positional), **taken)
+    return result if isinstance(result, Expression) else Expression(repr(result))
 
 
 def read_names(

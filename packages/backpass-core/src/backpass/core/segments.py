@@ -15,7 +15,7 @@ from backpass.core import tree
 from backpass.core.arity import part_of
 from backpass.core.calls import Call, Recorded, as_tuple, name_of, zeros
 from backpass.core.cotangents import Parts
-from backpass.core.graph import Node, backward, forward, pauses, recording
+from backpass.core.graph import Node, backward, forward, pauses, recording, tell
 from backpass.core.tensor import Tensor, is_inexact, live
 from backpass.core.transforms import vjp
 from backpass.core.values import plain
@@ -58,6 +58,10 @@ def _outputs(structure: Any, values: Sequence[Any], node: Node) -> Any:
         for i, v in enumerate(values)
     ]
     return tree.unflatten(structure, hung)
+
+
+def _values(outputs: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(plain(v) for v in outputs)
 
 
 # ----- checkpoint -------------------------------------------------------------------------------
@@ -162,6 +166,7 @@ def checkpoint(fun: Function) -> Function:
             None,
             None,
         )
+        tell(segment, node.parents, _values(recorded.outputs), None, node)
         return _outputs(recorded.structure, recorded.outputs, node)
 
     return checkpointed
@@ -342,4 +347,5 @@ class custom_vjp:
         parents = tuple(live(t) for t in operands.tensors)
         node = Node(segment, parents, [t.value for t in operands.tensors], None, None, None)
         tensors = [v if isinstance(v, Tensor) else Tensor(_array(v)) for v in values]
+        tell(segment, parents, _values(tensors), None, node)
         return _outputs(structure, tensors, node)

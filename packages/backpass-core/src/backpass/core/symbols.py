@@ -7,9 +7,12 @@ kernel.
 
 from __future__ import annotations
 
+import functools
 import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+import numpy
 
 from backpass.core.backends import Backend, register
 
@@ -18,6 +21,7 @@ _INFIX = {
     "subtract": ("-", 1),
     "multiply": ("*", 2),
     "divide": ("/", 2),
+    "matmul": ("@", 2),
     "power": ("**", 4),
     "less": ("<", 0),
     "less_equal": ("<=", 0),
@@ -31,34 +35,43 @@ _INFIX = {
 class Expression:
     """A formula: a name or number without operands, or a function's name with its operands.
 
-    `str()` gives it as Python; `name` and `operands` let other languages be written from it.
+    `str()` gives it as Python; `name`, `operands` and `keywords` let other languages be written
+    from it.
     """
 
-    __slots__ = ("name", "operands")
+    __slots__ = ("keywords", "name", "operands")
     __array_priority__ = 2000
     shape = ()
 
-    def __init__(self, name: str, *operands: Any) -> None:
+    def __init__(self, name: str, /, *operands: Any, **keywords: Any) -> None:
         self.name = name
         self.operands = operands
+        self.keywords = keywords
 
     def __str__(self) -> str:
         return self._text(-1)
 
     def _text(self, outer: int) -> str:
         if not self.operands:
-            return self.name
+            return f"({self.name})" if self.name.startswith("-") and outer > 2 else self.name
         parts = [x if isinstance(x, Expression) else Expression(_number(x)) for x in self.operands]
         if self.name in _INFIX:
             sign, rank = _INFIX[self.name]
             left = parts[0]._text(rank + (self.name == "power"))
-            right = parts[1]._text(rank + (self.name in ("subtract", "divide")))
+            # a * (b @ c) is not (a * b) @ c, though both signs are of one rank.
+            apart = self.name in ("subtract", "divide", "matmul") or parts[1].name == "matmul"
+            right = parts[1]._text(rank + apart)
             text = f"{left} {sign} {right}"
             return f"({text})" if rank < outer else text
         if self.name == "negative":
             text = f"-{parts[0]._text(3)}"
             return f"({text})" if outer > 2 else text
-        return f"{self.name}({', '.join(str(p) for p in parts)})"
+        if self.name == "transpose" and _reverses(self.keywords.get("axes")):
+            return f"{parts[0]._text(5)}.T"
+        if self.name == "getitem":
+            return f"{parts[0]._text(5)}[{_index(self.keywords['index'])}]"
+        named = [f"{key}={keyword_text(value)}" for key, value in self.keywords.items()]
+        return f"{self.name}({', '.join([*map(str, parts), *named])})"
 
     __repr__ = __str__
 
@@ -123,13 +136,52 @@ def _number(x: Any) -> str:
     return repr(x.item() if hasattr(x, "item") else x)
 
 
+def keyword_text(value: Any) -> str:
+    """Return a keyword's value as Python, or so that a reader knows what it is."""
+    if isinstance(value, tuple):
+        inner = [keyword_text(part) for part in value]
+        return f"({', '.join(inner)}{',' if len(inner) == 1 else ''})"
+    if isinstance(value, list):
+        return f"[{', '.join(map(keyword_text, value))}]"
+    if isinstance(value, type):
+        return value.__name__
+    if isinstance(value, numpy.dtype) or value is Ellipsis:
+        return "..." if value is Ellipsis else str(value)
+    if getattr(value, "shape", ()):
+        if value.size <= _SHORT and isinstance(value, numpy.ndarray):
+            return repr(value.tolist())
+        return f"<{' x '.join(map(str, value.shape))} {value.dtype}>"
+    return _number(value)
+
+
+def _reverses(axes: Any) -> bool:
+    """Tell whether a transposition reverses the axes."""
+    return axes is None or list(axes) == list(range(len(axes)))[::-1]
+
+
+def _index(index: Any) -> str:
+    """Return an index as it stands in brackets: `0`, `1:, ::2`."""
+    if isinstance(index, tuple) and index:
+        return ", ".join(map(_index, index))
+    if isinstance(index, slice):
+        start, stop, step = (
+            "" if i is None else str(i) for i in (index.start, index.stop, index.step)
+        )
+        return f"{start}:{stop}" + (f":{step}" if step else "")
+    return "..." if index is Ellipsis else keyword_text(index)
+
+
+#: Arrays among the keywords are written out up to so many elements.
+_SHORT = 8
+
+
 class _Writers(Mapping[str, Callable[..., Any]]):
     """A kernel for every name: one that writes the call down."""
 
     def __getitem__(self, name: str) -> Callable[..., Any]:
         if name.endswith((".vjp", ".vjp0", ".vjp1")):
             raise KeyError(name)
-        return lambda *operands, **_: Expression(name, *operands)
+        return functools.partial(Expression, name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(())

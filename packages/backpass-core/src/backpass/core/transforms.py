@@ -145,11 +145,11 @@ def _gradient(
 ) -> tuple[Call, Any]:
     """Run `fun` and walk back; return the call, with its outputs released, and the gradients."""
     gathers = argnums is None or argnums == ()
-    nums = _positions(fun, argnums, args)
+    nums = positions(fun, argnums, args)
     call = Call(fun, args, kwargs, nums, has_aux=has_aux, tensors_only=argnums is None)
     out = call.out
     if type(out) is not Tensor or holomorphic or out.value.size != 1 or out.value.dtype.kind == "c":
-        _check_output(call, out, holomorphic)
+        check_output(call, out, holomorphic)
     root = live(out) if isinstance(out, Tensor) else None
     outer = False
     cotangents: dict[Node, Any] = {}
@@ -200,7 +200,7 @@ def _gradient(
     return call, made if argnums is None else tuple(made)
 
 
-def _positions(fun: Function, argnums: Argnums | None, args: tuple[Any, ...]) -> Sequence[int]:
+def positions(fun: Function, argnums: Argnums | None, args: tuple[Any, ...]) -> Sequence[int]:
     """Return the positions of the arguments to be differentiated."""
     if argnums is not None:
         return as_tuple(argnums, len(args), name_of(fun))
@@ -212,7 +212,7 @@ def _positions(fun: Function, argnums: Argnums | None, args: tuple[Any, ...]) ->
     return [i for i, a in enumerate(args) if holds_tensor(a)] or (0,)
 
 
-def _check_output(call: Call, out: Any, holomorphic: bool) -> None:
+def check_output(call: Call, out: Any, holomorphic: bool) -> None:
     """Raise if `out` is nothing that `grad` can start from."""
     if out is None:
         raise TypeError(f"{call.name} returned None: did you forget return?")

@@ -240,6 +240,8 @@ def statements(formula: Expression, computed: str, result: str) -> list[str]:
     def visit(part: Any) -> str:
         if not isinstance(part, Expression):
             return _number(part)
+        if part.keywords:
+            raise Untranslatable(str(part))
         if not part.operands:
             return part.name if part.name.isidentifier() else _number(float(part.name))
         text = call(part.name, computed, *map(visit, part.operands))

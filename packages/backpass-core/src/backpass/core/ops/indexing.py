@@ -11,7 +11,7 @@ import numpy
 from backpass.core.arity import Nary, Unary, primitive
 from backpass.core.backends import PYTHON_SCALARS, backend_of, explain, explain_mixture
 from backpass.core.extension import engine
-from backpass.core.graph import FREED, Node, pauses, recording
+from backpass.core.graph import FREED, Node, pauses, recording, tell
 from backpass.core.operators import operators
 from backpass.core.rules import linear
 from backpass.core.tensor import Tensor, exclusive, is_inexact, is_permanent_leaf, live
@@ -168,7 +168,9 @@ def assign(tensor: Tensor, index: Any, values: Any) -> None:
         return
     nodes = (x_node, y_node)
     saved = setitem.keep(None, (before, y), nodes)
-    tensor.node = Node(setitem, nodes, saved, {"index": index}, before.shape, before.dtype)
+    kwargs = {"index": index}
+    tensor.node = Node(setitem, nodes, saved, kwargs, before.shape, before.dtype)
+    tell(setitem, (x_node, values), tensor.value, kwargs, tensor.node)
 
 
 def _write(array: Any, index: Any, y: Any) -> None:

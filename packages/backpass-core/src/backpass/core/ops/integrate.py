@@ -21,7 +21,16 @@ import numpy
 from backpass.core.backends import backend_of
 from backpass.core.calls import Call, Recorded, name_of
 from backpass.core.cotangents import Parts
-from backpass.core.graph import Node, Subgraph, backward, forward, next_serial, pauses, recording
+from backpass.core.graph import (
+    Node,
+    Subgraph,
+    backward,
+    forward,
+    next_serial,
+    pauses,
+    recording,
+    tell,
+)
 from backpass.core.operators import operators
 from backpass.core.ops.shaping import as_operand, concatenate_arrays
 from backpass.core.segments import Operands
@@ -213,7 +222,9 @@ class _Problem:
         nodes = (*parents, *self.captured)
         # A solution that is kept must not keep what it was made of.
         self.operands.tensors = []
-        return Tensor(values, Node(self, nodes, saved, None, values.shape, values.dtype))
+        made = Node(self, nodes, saved, None, values.shape, values.dtype)
+        tell(self, nodes, values, None, made)
+        return Tensor(values, made)
 
     def _capture(self, node: Node, begun: int) -> None:
         for found in Subgraph(node, begun).strangers(()):

@@ -213,7 +213,7 @@ def prod_(
     initial: Any = None,
     where: Any = None,
 ) -> Any:
-    """Product over axes."""
+    """Product over axes; the derivative in an element is the product of the others."""
     ans = xp.prod(_kept(xp, x, where, 1), axis=axis, keepdims=keepdims)
     return ans if initial is None else ans * _like(xp, initial, ans)
 
@@ -329,7 +329,7 @@ def max_(
     initial: Any = None,
     where: Any = None,
 ) -> Any:
-    """Maximum over axes."""
+    """Maximum over axes; the gradient goes to the greatest elements, in equal shares."""
     return _most(xp.max, xp.maximum, xp, x, axis, keepdims, initial, where)
 
 
@@ -343,7 +343,7 @@ def min_(
     initial: Any = None,
     where: Any = None,
 ) -> Any:
-    """Minimum over axes."""
+    """Minimum over axes; the gradient goes to the least elements, in equal shares."""
     return _most(xp.min, xp.minimum, xp, x, axis, keepdims, initial, where)
 
 
