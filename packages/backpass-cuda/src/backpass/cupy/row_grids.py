@@ -60,6 +60,10 @@ class Shape(NamedTuple):
         Whether a row has one axis only.
     shared
         Whether several blocks share a row.
+    warp
+        Whether a warp has a row, so that the compiler knows how many threads there are.
+    dense
+        Whether the packs of a row lie one behind the other, so that it knows where they are.
     """
 
     side_by_side: bool
@@ -69,6 +73,8 @@ class Shape(NamedTuple):
     block: int
     straight: bool
     shared: bool = False
+    warp: bool = False
+    dense: bool = False
 
 
 class Grid(NamedTuple):
@@ -200,6 +206,11 @@ def place(program: Program, found: Layout, dtype: Any, aligned: bool) -> Placed 
         along = _held_along if program.spread else _summed_along
         packs = min(LOADS, HELD[computed] // width)
         placed = Placed(packed, *along(packed, width, packs), remembered)
+    warp = placed.shape.side_by_side and placed.grid.threads == WARP
+    shape = placed.shape
+    steps = [placed.layout.reduced[0].steps[i] for i in whole] if shape.straight else []
+    dense = shape.straight and all(step == shape.width for step in steps)
+    placed = placed._replace(shape=shape._replace(warp=warp, dense=dense))
     return placed if program.spread else placed.split()
 
 

@@ -81,6 +81,7 @@ __device__ __forceinline__ void merge(State &state, const State &other) {{
 #: The threads of a row stand side by side.
 _TOGETHER_ALONG = """
 __device__ __forceinline__ State together(State state, int threads, int lanes, State *held) {{
+    #pragma unroll
     for (int offset = (threads < 32 ? threads : 32) / 2; offset > 0; offset /= 2) {{
         State other;
         {shuffles}
@@ -124,7 +125,7 @@ __device__ __forceinline__ State together(State state, int threads, int lanes, S
 _ENTRY = """
 extern "C" __global__ void __launch_bounds__({block}) {name}({signature}, const Rows rows) {{
     __shared__ State held[{held}];
-    const int threads = (int)rows.threads, lanes = (int)rows.lanes, shift = (int)rows.shift;
+    const int threads = {threads}, lanes = (int)rows.lanes, shift = {shift};
     {thread}
     // Blocks that share their rows are a group.
     const long long group = {group};
@@ -232,6 +233,8 @@ class _Text:
             held=self.shape.block // WARP if self.shape.side_by_side else self.shape.block,
             thread=along if self.shape.side_by_side else across,
             group="quotient(blockIdx.x, rows.splits)" if self.shape.shared else "blockIdx.x",
+            threads=WARP if self.shape.warp else "(int)rows.threads",
+            shift=WARP.bit_length() - 1 if self.shape.warp else "(int)rows.shift",
         )
 
     def _scalars(self) -> str:
@@ -246,7 +249,8 @@ class _Text:
         """Return what finds a pack in each operand, from the beginning of the row on."""
         declared = "long long off[OPERANDS];"
         if self.shape.straight:
-            step = "off[k] = (place + i * threads) * rows.reduced_steps[k][0];"
+            length = "WIDTH" if self.shape.dense else "rows.reduced_steps[k][0]"
+            step = f"off[k] = (place + i * threads) * {length};"
             return f'{declared} _Pragma("unroll") for (int k = 0; k < OPERANDS; ++k) {step}'
         along = "rows.reduced, rows.reduced_lengths, rows.reduced_steps, off"
         return f"{declared} locate(place + i * threads, {along});"

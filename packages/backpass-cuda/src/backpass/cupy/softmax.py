@@ -18,14 +18,24 @@ from backpass.cupy.rows import Rows
 
 _KEEPDIMS = frozenset({"keepdims"})
 
+
+def _exp(x: str) -> str:
+    """Return the exponential of what is at most 0, as a power of 2.
+
+    It is off by as many units as the exponent is large, and so by none in a sum with a term of 1;
+    where an exponential is itself the result, that would be seen.
+    """
+    return f"EXP2(({x}) * T(1.4426950408889634))"
+
+
 #: The largest element, and the sum of exp(x - top).
 _STATE = {"top": "-LARGEST", "total": "T(0)"}
 #: One of the two is the larger: its sum stays as it is.
-_MERGE = """
+_MERGE = f"""
     const bool less = state.top < other.top;
     const T top = less ? other.top : state.top;
     const T smaller = less ? state.top : other.top;
-    const T factor = EXP(smaller - top);
+    const T factor = {_exp("smaller - top")};
     state.total = less ? other.total + state.total * factor : state.total + other.total * factor;
     state.top = top;"""
 
@@ -36,14 +46,12 @@ def _absorbed(each: str) -> str:
         T top = state.top;
         EACH top = FMAX(top, x[i][j]);
         top = FMIN(top, LARGEST);
-        state.total *= EXP(state.top - top);
+        state.total *= {_exp("state.top - top")};
         EACH {{ {each} }}
         state.top = top;"""
 
 
-#: As a power of 2, which is off by as many units as its exponent is large, and so off by none in a
-#: sum with a largest term of 1; where an exponential is the result, that would be seen.
-_SUMMED = _absorbed("state.total += EXP2((x[i][j] - top) * T(1.4426950408889634));")
+_SUMMED = _absorbed(f"state.total += {_exp('x[i][j] - top')};")
 
 _LOGSUMEXP = Program(
     operands=("x",),

@@ -29,7 +29,6 @@ struct Cell {
 
 Cell cells[CELLS];
 unsigned number;  // of the launch
-const emulator_launch *launch;
 const emulator_range *last;
 
 enum Space { GLOBAL, SHARED, CONSTANT };
@@ -105,7 +104,7 @@ bool conflicts(const Seen &before, uint8_t bytes, bool atomic, Space space) {
 
 void access(const void *pointer, size_t size, bool writes, bool atomic = false) {
   uintptr_t address = (uintptr_t)pointer;
-  if (address - (uintptr_t)&emulator_here < sizeof emulator_here) return;
+  if (!launch || address - (uintptr_t)&emulator_here < sizeof emulator_here) return;
   if (on_a_stack(address)) return;
   if (++turn.steps > PATIENCE) fail("a thread waits for another that has no turn, or never ends");
   Space space = locate(address, size, writes);
@@ -126,17 +125,19 @@ void access(const void *pointer, size_t size, bool writes, bool atomic = false) 
       race(word * 4 + first, space, cell.read, false, true);
     }
     Seen &seen = writes ? cell.written : cell.read;
-    bool again = seen.bytes && seen.block == turn.block && seen.interval == turn.interval;
-    bool many = again && (seen.many || seen.thread != turn.thread);
-    seen = {turn.block, turn.thread, turn.interval, turn.warp_interval,
-            (uint8_t)(bytes | (again ? seen.bytes : 0)), atomic, many && !writes};
+    bool again = seen.block == turn.block && seen.interval == turn.interval;
+    bool own = seen.thread == turn.thread && !seen.many;
+    uint8_t common = seen.bytes & bytes;
+    bool many = again && !own && !writes && common;
+    uint8_t covered = many ? common : again && own ? seen.bytes | bytes : bytes;
+    seen = {turn.block, turn.thread, turn.interval, turn.warp_interval, covered, atomic, many};
   }
 }
 
 }  // namespace
 
-void begin_checks(const emulator_launch &asked) {
-  launch = &asked, last = nullptr;
+void begin_checks() {
+  last = nullptr;
   number++;
 }
 

@@ -16,11 +16,15 @@ INCLUDE = HERE / "include"
 #: As nvcc does it: a product and a sum become one operation that rounds once (unless it is told
 #: `--fmad=false`), and memory may be read as another type than it was written.
 FLAGS = (
-    "-std=c++17 -O1 -fPIC -shared -w -ffp-contract=fast -fno-strict-aliasing -fno-math-errno "
+    "-std=c++17 -O1 -fPIC -shared -w -fno-strict-aliasing -fno-math-errno "
     "-fno-stack-protector -fno-threadsafe-statics"
 ).split()
-#: Kernels find no headers but ours, as with NVRTC.
-ALONE = "-nostdinc -nostdinc++ -nostdlib -fno-exceptions -fno-rtti".split()
+#: Kernels find no headers but ours, as with NVRTC; checks.cpp sees their accesses to memory.
+ALONE = (
+    "-nostdinc -nostdinc++ -nostdlib -fno-exceptions -fno-rtti -fsanitize=thread,alignment "
+    "-fno-sanitize-recover=alignment"
+).split()
+RUNTIME = ("runtime.cpp", "checks.cpp", "mathematics.cpp")
 
 
 class CompileError(Exception):
@@ -39,22 +43,18 @@ def compiler() -> tuple[str, ...] | None:
 
 @functools.cache
 def _fused() -> tuple[str, ...]:
-    """Return the options for fused multiply-adds, where this processor has them."""
-    if platform.machine() not in ("x86_64", "AMD64"):
-        return ()
-    try:
-        known = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return ()
-    return ("-mfma",) if re.search(r"^flags.*\bfma\b", known, re.MULTILINE) else ()
-
-
-@functools.cache
-def _optimizing() -> tuple[str, ...]:
-    """Return what makes GCC fuse at a low level of optimization."""
-    command = compiler()
-    version = _version()
-    return ("-fexpensive-optimizations",) if command and "clang" not in version else ()
+    """Return the options for fused multiply-adds, which nvcc makes of products and sums."""
+    options = ["-ffp-contract=fast"]
+    if "clang" not in _version():
+        options.append("-fexpensive-optimizations")  # GCC fuses where it optimizes more
+    if platform.machine() in ("x86_64", "AMD64"):
+        try:
+            known = Path("/proc/cpuinfo").read_text()
+        except OSError:
+            known = ""
+        if re.search(r"^flags.*\bfma\b", known, re.MULTILINE):
+            options.append("-mfma")
+    return tuple(options)
 
 
 @functools.cache
@@ -83,8 +83,8 @@ def folder() -> Path:
 @functools.cache
 def _fingerprint() -> bytes:
     """Return what a compiled kernel depends on besides its own text."""
-    made = hashlib.sha256(repr((_version(), FLAGS, ALONE, _fused())).encode())
-    for path in sorted(INCLUDE.iterdir()):
+    made = hashlib.sha256(repr((_version(), FLAGS)).encode())
+    for path in (*sorted(INCLUDE.iterdir()), HERE / "runtime.h"):
         made.update(path.read_bytes())
     return made.digest()
 
@@ -98,9 +98,9 @@ def build(text: str, options: tuple[str, ...]) -> Path:
     with tempfile.TemporaryDirectory(dir=folder()) as work:
         source, library = Path(work, "kernel.cpp"), Path(work, "kernel.so")
         source.write_text(text)
-        command = [*(compiler() or ()), *FLAGS, *_optimizing(), *_fused(), *options]
+        command = [*(compiler() or ()), *FLAGS, "-I", str(INCLUDE), "-I", str(HERE), *options]
         run = subprocess.run(
-            [*command, "-I", str(INCLUDE), str(source), "-o", str(library)],
+            [*command, str(source), "-o", str(library)],
             capture_output=True,
             text=True,
         )
@@ -113,7 +113,8 @@ def build(text: str, options: tuple[str, ...]) -> Path:
 @functools.cache
 def runtime() -> ctypes.PyDLL:
     """Load the runtime; kernels find it by its symbols."""
-    path = build((HERE / "runtime.cpp").read_text(), ("-O2",))
+    parts = [f'#line 1 "{name}"\n{(HERE / name).read_text()}' for name in RUNTIME]
+    path = build("\n".join(parts), ("-O2",))
     return ctypes.PyDLL(str(path), mode=ctypes.RTLD_GLOBAL)
 
 
@@ -139,5 +140,7 @@ def load(source: str, name: str, options: tuple[str, ...]) -> ctypes.PyDLL:
     runtime()
     defines = tuple(option for option in options if option.startswith(("-D", "-U")))
     linked = ("-Wl,-Bsymbolic",) if platform.system() == "Linux" else ()
-    apart = ("-ffp-contract=off",) if "--fmad=false" in options else ()
-    return ctypes.PyDLL(str(build(translated(source, name), (*ALONE, *linked, *defines, *apart))))
+    separate = {"--fmad=false", "-fmad=false"} & set(options)
+    rounding = ("-ffp-contract=off",) if separate else _fused()
+    path = build(translated(source, name), (*ALONE, *linked, *rounding, *defines))
+    return ctypes.PyDLL(str(path))

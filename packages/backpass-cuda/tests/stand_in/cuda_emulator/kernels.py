@@ -28,13 +28,42 @@ class Struct(ctypes.Structure):
     _fields_ = (("size", ctypes.c_uint), ("kind", ctypes.c_char), ("pointee", ctypes.c_char))
 
 
+class Range(ctypes.Structure):
+    """Memory that a kernel may touch, and the argument's number: -1 for what lies in none."""
+
+    _fields_ = (("start", ctypes.c_size_t), ("size", ctypes.c_size_t), ("argument", ctypes.c_int))
+
+
+class Launch(ctypes.Structure):
+    """What the runtime runs: runtime.h has the same."""
+
+    _fields_ = (
+        ("kernel", ctypes.c_void_p),
+        ("arguments", ctypes.c_void_p),
+        ("blocks", ctypes.c_void_p),
+        ("threads", ctypes.c_void_p),
+        ("with_fibers", ctypes.c_int),
+        ("shared", ctypes.c_void_p),
+        ("shared_size", ctypes.c_size_t),
+        ("dynamic_size", ctypes.c_size_t),
+        ("image", ctypes.c_void_p),
+        ("image_size", ctypes.c_size_t),
+        ("ranges", ctypes.c_void_p),
+        ("range_count", ctypes.c_size_t),
+        ("seed", ctypes.c_uint64),
+        ("message", ctypes.c_void_p),
+        ("message_size", ctypes.c_size_t),
+    )
+
+
 class Argument(NamedTuple):
     """The bytes of an argument, and what it is: p, f, i, b, s."""
 
     data: bytes
     kind: str
-    #: The dtype of the array that a pointer points to.
+    #: The dtype of the array that a pointer points to, and the memory of its elements.
     dtype: numpy.dtype | None = None
+    extent: tuple[int, int] | None = None
 
 
 def argument(x: Any) -> Argument:
@@ -42,7 +71,8 @@ def argument(x: Any) -> Argument:
     if x is None:
         return Argument(bytes(8), "p")
     if hasattr(x, "data") and hasattr(x.data, "ptr"):
-        return Argument(x.data.ptr.to_bytes(8, "little"), "p", x.dtype)
+        pointer = x.data.ptr
+        return Argument(pointer.to_bytes(8, "little"), "p", x.dtype, _extent(pointer, x))
     if hasattr(x, "ptr"):
         return Argument(int(x.ptr).to_bytes(8, "little"), "p")
     if isinstance(x, numpy.void):
@@ -59,6 +89,15 @@ def argument(x: Any) -> Argument:
     raise TypeError(f"Unsupported type {type(x)}")
 
 
+def _extent(pointer: int, x: Any) -> tuple[int, int]:
+    """Return the address of an array's memory, and its bytes."""
+    if not x.size:
+        return pointer, 0
+    steps = [(n - 1) * stride for n, stride in zip(x.shape, x.strides, strict=True)]
+    first = sum(step for step in steps if step < 0)
+    return pointer + first, sum(map(abs, steps)) + x.itemsize
+
+
 class Function:
     """A kernel."""
 
@@ -72,20 +111,30 @@ class Function:
         self.parameters = list(found)
         bounds = re.search(_BOUNDS.format(re.escape(name)), source)
         self.max_threads_per_block = int(bounds[1]) if bounds else _THREADS
-        for end in ("start", "stop"):
-            getattr(self._library, f"emulator_shared_{end}").restype = ctypes.c_void_p
-        self._shared = self._library.emulator_shared_start()
-        self.shared_size_bytes = (self._library.emulator_shared_stop() or 0) - (self._shared or 0)
+        self._image, self._image_size = self._ends("image")
+        self._shared, self.shared_size_bytes = self._ends("shared")
         self.max_dynamic_shared_size_bytes = _SHARED - self.shared_size_bytes
         self._run = runtime().emulator_run
         self._seed = 0
+
+    def _ends(self, name: str) -> tuple[int, int]:
+        """Return where a part of the library begins, and its bytes."""
+        ends = [getattr(self._library, f"emulator_{name}_{end}") for end in ("start", "stop")]
+        for end in ends:
+            end.restype = ctypes.c_void_p
+        start, stop = (end() or 0 for end in ends)
+        return start, stop - start
 
     def __call__(self, grid, block, args, shared_mem=0) -> None:
         """Run the kernel."""
         self.prepare(grid, block, args, shared_mem)()
 
-    def prepare(self, grid, block, args, shared_mem=0) -> Callable[[], None]:
-        """Check a launch, and return what does it: with the arguments as they are now."""
+    def prepare(self, grid, block, args, shared_mem=0, memory=None) -> Callable[[], None]:
+        """Check a launch, and return what does it: with the arguments as they are now.
+
+        `memory` gives the addresses and sizes of all memory, for kernels that get pointers
+        elsewhere than in arrays.
+        """
         blocks, threads = (tuple(map(int, (*x, 1, 1)))[:3] for x in (grid, block))
         self._check_shape(blocks, threads, shared_mem)
         arguments = [argument(x) for x in args]
@@ -93,25 +142,39 @@ class Function:
         kept = [ctypes.create_string_buffer(a.data, len(a.data)) for a in arguments]
         pointers = (ctypes.c_void_p * max(len(kept), 1))(*map(ctypes.addressof, kept))
         numbers = (ctypes.c_uint * 6)(*blocks, *threads)
-        return functools.partial(self._launch, numbers, shared_mem, pointers, kept)
-
-    def _launch(self, numbers, shared_mem, pointers, kept) -> None:
-        told = ctypes.create_string_buffer(1000)
-        self._seed += 1
-        failed = self._run(
-            self._invoke,
-            pointers,
-            numbers,
-            ctypes.byref(numbers, 12),
-            int(self._waits),
-            ctypes.c_void_p(self._shared),
-            ctypes.c_size_t(self.shared_size_bytes),
-            ctypes.c_size_t(shared_mem),
-            ctypes.c_ulonglong(self._seed),
-            told,
-            ctypes.c_size_t(len(told)),
+        ranges = [(*a.extent, i) for i, a in enumerate(arguments) if a.extent and a.extent[1]]
+        bare = any(
+            a.kind == "s" or (p.kind == b"p" and a.extent is None)
+            for a, p in zip(arguments, self.parameters, strict=True)
         )
-        if failed:
+        return functools.partial(
+            self._launch, numbers, shared_mem, pointers, kept, ranges, memory if bare else None
+        )
+
+    def _launch(self, numbers, shared_mem, pointers, kept, ranges, memory) -> None:
+        if memory is not None:
+            ranges = [*ranges, *((start, size, -1) for start, size in memory())]
+        told = ctypes.create_string_buffer(1000)
+        listed = (Range * len(ranges))(*ranges)
+        self._seed += 1
+        launch = Launch(
+            kernel=self._invoke.value,
+            arguments=ctypes.addressof(pointers),
+            blocks=ctypes.addressof(numbers),
+            threads=ctypes.addressof(numbers) + 12,
+            with_fibers=self._waits,
+            shared=self._shared,
+            shared_size=self.shared_size_bytes,
+            dynamic_size=shared_mem,
+            image=self._image,
+            image_size=self._image_size,
+            ranges=ctypes.addressof(listed),
+            range_count=len(ranges),
+            seed=self._seed,
+            message=ctypes.addressof(told),
+            message_size=len(told),
+        )
+        if self._run(ctypes.byref(launch)):
             raise LaunchError(f"{self.name}: {told.value.decode()}")
 
     def _check_shape(self, blocks, threads, shared_mem) -> None:

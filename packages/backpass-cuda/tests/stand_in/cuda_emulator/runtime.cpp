@@ -21,6 +21,7 @@ emulator_place emulator_here;
 alignas(1024) char emulator_dynamic_shared[227 * 1024];
 }
 Turn turn;
+const emulator_launch *launch;
 
 namespace {
 
@@ -46,7 +47,6 @@ std::vector<Fiber *> fibers;
 unsigned count, ended, waiting;  // of the block's threads
 jmp_buf scheduler, failure;
 unsigned current;
-const emulator_launch *launch;
 uint64_t random_state;
 char *stacks;
 uintptr_t base_of_calls;
@@ -317,9 +317,10 @@ int emulator_run(const emulator_launch *asked) {
   count = threads[0] * threads[1] * threads[2];
   random_state = asked->seed;
   turn = {};
-  begin_checks(*asked);
+  begin_checks();
   if (_setjmp(failure)) {
     for (Fiber *f : fibers) f->started = false;  // they are left in the middle
+    launch = nullptr;
     return 1;
   }
   uint64_t total = (uint64_t)blocks[0] * blocks[1] * blocks[2];
@@ -353,6 +354,7 @@ int emulator_run(const emulator_launch *asked) {
           asked->kernel(asked->arguments);
         }
   }
+  launch = nullptr;
   return 0;
 }
 

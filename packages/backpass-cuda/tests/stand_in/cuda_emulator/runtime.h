@@ -45,8 +45,9 @@ struct Turn {
   uint64_t steps;
 };
 extern Turn turn;
+extern const emulator_launch *launch;
 
 [[noreturn]] void fail(const char *format, ...);
 // Fibers' stacks lie together.
 bool on_a_stack(uintptr_t address);
-void begin_checks(const emulator_launch &launch);
+void begin_checks();

@@ -76,6 +76,7 @@ int emulator_barrier(int kind, int value, int line);
 unsigned long long emulator_warp(
     int kind, unsigned mask, unsigned long long value, int lane, int width, int line);
 unsigned emulator_active(void);
+void emulator_atomic(void *p, size_t size);
 void emulator_trap(const char *what);
 int printf(const char *, ...);
 }
@@ -157,8 +158,10 @@ EMULATOR_STORE(__stwt)
 
 // One thread runs at a time, so these need no care.  There are none on floating-point numbers:
 // their sums would depend on the order of the threads.
+#define EMULATOR_UNCHECKED __attribute__((no_sanitize("thread", "alignment")))
 #define EMULATOR_ATOMIC(name, T, expression)                                                     \
-  inline T name(T *p, T value) {                                                                 \
+  EMULATOR_UNCHECKED inline T name(T *p, T value) {                                              \
+    emulator_atomic(p, sizeof(T));                                                               \
     T old = *p;                                                                                  \
     *p = (expression);                                                                           \
     return old;                                                                                  \
@@ -171,7 +174,8 @@ EMULATOR_STORE(__stwt)
   EMULATOR_ATOMIC(atomicAnd, T, (T)(old & value))                                                \
   EMULATOR_ATOMIC(atomicOr, T, (T)(old | value))                                                 \
   EMULATOR_ATOMIC(atomicXor, T, (T)(old ^ value))                                                \
-  inline T atomicCAS(T *p, T expected, T value) {                                                \
+  EMULATOR_UNCHECKED inline T atomicCAS(T *p, T expected, T value) {                             \
+    emulator_atomic(p, sizeof(T));                                                               \
     T old = *p;                                                                                  \
     if (old == expected) *p = value;                                                             \
     return old;                                                                                  \

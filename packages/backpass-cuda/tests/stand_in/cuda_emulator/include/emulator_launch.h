@@ -37,8 +37,9 @@ template <unsigned... I> struct places {};
 template <unsigned N, unsigned... I> struct counted : counted<N - 1, N - 1, I...> {};
 template <unsigned... I> struct counted<0, I...> { using type = places<I...>; };
 
+// The driver, not the kernel, reads the arguments.
 template <class... P, unsigned... I>
-inline void call(void (*kernel)(P...), void **arguments, places<I...>) {
+EMULATOR_UNCHECKED inline void call(void (*kernel)(P...), void **arguments, places<I...>) {
   kernel(*(P *)arguments[I]...);
 }
 template <class... P> inline void call(void (*kernel)(P...), void **arguments) {
@@ -53,14 +54,18 @@ template <class... P> inline unsigned describe(void (*)(P...), parameter *made) 
 }  // namespace emulator
 
 extern "C" {
-// The linker's names of the section's ends.
+// The linker's names of the ends of the library, and of the section.
+extern char __ehdr_start[] __attribute__((visibility("hidden")));
+extern char _end[] __attribute__((visibility("hidden")));
 extern char __start_emulator_shared[] __attribute__((weak, visibility("hidden")));
 extern char __stop_emulator_shared[] __attribute__((weak, visibility("hidden")));
 
-void emulator_invoke(void **arguments) { emulator::call(EMULATOR_KERNEL, arguments); }
+EMULATOR_UNCHECKED void emulator_invoke(void **arguments) { emulator::call(EMULATOR_KERNEL, arguments); }
 unsigned emulator_parameters(emulator::parameter *made) {
   return emulator::describe(EMULATOR_KERNEL, made);
 }
 char *emulator_shared_start() { return __start_emulator_shared; }
+char *emulator_image_start() { return __ehdr_start; }
+char *emulator_image_stop() { return _end; }
 char *emulator_shared_stop() { return __stop_emulator_shared; }
 }

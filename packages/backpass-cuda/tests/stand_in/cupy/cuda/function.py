@@ -3,6 +3,7 @@
 import cuda_emulator
 
 from cupy.cuda import device as _device
+from cupy.cuda import memory as _memory
 from cupy.cuda import stream as _stream
 from cupy.cuda.compiler import CompileException
 
@@ -47,7 +48,7 @@ class Function:
                     f"device {memory.device_id}, the current device is {current}"
                 )
             borders.append(memory.check)
-        prepared = self._compiled.prepare(grid, block, args, shared_mem)
+        prepared = self._compiled.prepare(grid, block, args, shared_mem, _memory.extents)
 
         def launch():
             prepared()

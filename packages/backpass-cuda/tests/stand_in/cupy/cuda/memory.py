@@ -18,6 +18,7 @@ _BORDER = 0xA5
 _INTACT = bytes([_BORDER] * _UNIT)
 #: Bytes on each device.
 allocated = collections.Counter()
+_live = weakref.WeakSet()
 
 
 class OutOfMemoryError(MemoryError):
@@ -59,6 +60,7 @@ class Memory(BaseMemory):
         self.bytes = whole[skipped : skipped + size]
         self.ptr = self.bytes.ctypes.data
         allocated[self.device_id] += size
+        _live.add(self)
         weakref.finalize(self, allocated.subtract, {self.device_id: size})
 
     def check(self):
@@ -67,6 +69,12 @@ class Memory(BaseMemory):
             if border.tobytes() != _INTACT:
                 border.fill(_BORDER)
                 raise RuntimeError("a kernel wrote outside of the memory that it was given")
+
+
+def extents():
+    """Return the addresses and the sizes of all memory of the current device."""
+    number = _device.get_device_id()
+    return [(memory.ptr, memory.size) for memory in list(_live) if memory.device_id == number]
 
 
 class UnownedMemory(BaseMemory):
