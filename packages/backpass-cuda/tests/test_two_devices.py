@@ -13,6 +13,7 @@ import backpass.cupy as cp
 import backpass.numpy as np
 import backpass.scipy.special as sp
 from backpass.core import (
+    Tensor,
     empty_cache,
     grad,
     hvp,
@@ -127,7 +128,7 @@ def test_an_operation_and_its_rules_run_where_their_operands_lie(name, two):
     found = []
     for number in (0, 1):
         x = on(two, number, start)
-        out = f(cp.asarray(x))
+        out = f(Tensor(x))
         value, g = value_and_grad(total)(x)
         _, tangent = jvp(f, (x,), (on(two, number, numpy.ones_like(start)),))
         _, pull = vjp(f, x)
@@ -147,10 +148,10 @@ def test_second_derivatives(two):
 
 
 def test_gradients_of_tensors_lie_with_them(two):
-    w = cp.asarray(on(two, 1, X))
+    w = Tensor(on(two, 1, X))
     grad(lambda w: cp.sum(w * w))(w)
     assert where(w.grad) == 1
-    w = cp.asarray(on(two, 1, X)).requires_grad_()
+    w = Tensor(on(two, 1, X)).requires_grad_()
     for _ in range(2):
         cp.sum(w * w).backward()
     assert where(w.grad) == 1
@@ -160,7 +161,7 @@ def test_gradients_of_tensors_lie_with_them(two):
 
 
 def test_weights_on_both_gpus_have_their_gradients_there(two):
-    weights = [cp.asarray(on(two, 0, X)), cp.asarray(on(two, 1, Y))]
+    weights = [Tensor(on(two, 0, X)), Tensor(on(two, 1, Y))]
 
     def f(weights):
         a, b = weights
@@ -192,13 +193,13 @@ def test_the_stream_of_the_operands_device_is_used(two):
 # ----- two devices in one operation --------------------------------------------------------------
 
 MIXED = {
-    "operator": lambda a, b: cp.asarray(a) + b,
+    "operator": lambda a, b: Tensor(a) + b,
     "function": lambda a, b: cp.maximum(a, b),
     "product": lambda a, b: cp.dot(a, b.T),
     "several": lambda a, b: cp.concatenate([a, b]),
-    "keyword": lambda a, b: cp.sum(cp.asarray(a), axis=0, where=cp.greater(b, 0)),
-    "assignment": lambda a, b: cp.asarray(a).__setitem__(slice(None), cp.asarray(b)),
-    "gradient": lambda a, b: grad(lambda a: cp.sum(a * b))(cp.asarray(a)),
+    "keyword": lambda a, b: cp.sum(Tensor(a), axis=0, where=cp.greater(b, 0)),
+    "assignment": lambda a, b: Tensor(a).__setitem__(slice(None), Tensor(b)),
+    "gradient": lambda a, b: grad(lambda a: cp.sum(a * b))(Tensor(a)),
 }
 
 
@@ -235,7 +236,7 @@ def test_arrays_are_made_on_the_current_gpu(two):
 
 def test_what_is_made_like_an_array_lies_beside_it(two):
     x = on(two, 1, X)
-    for made in (cp.zeros_like(x), cp.ones_like(x), np.zeros_like(cp.asarray(x))):
+    for made in (cp.zeros_like(x), cp.ones_like(x), np.zeros_like(Tensor(x))):
         assert where(made) == 1
     assert where(cp.full_like(x, 2.0)) == where(cp.empty_like(x)) == 1
 
@@ -243,7 +244,7 @@ def test_what_is_made_like_an_array_lies_beside_it(two):
 def test_to_device_brings_arrays_to_the_current_gpu_and_cotangents_back(two):
     x = on(two, 1, X)
     assert where(to_device(x, "cuda")) == 0
-    assert where(to_device(cp.asarray(x), "cuda")) == 0
+    assert where(to_device(Tensor(x), "cuda")) == 0
     with two.cuda.Device(1):
         assert to_device(x, "cuda") is x
     strided = on(two, 1, Y)[:, ::2]
@@ -271,7 +272,7 @@ def test_memory_is_that_of_the_current_gpu_and_is_given_back_on_all(two):
     empty_cache()
     with two.cuda.Device(1):
         before = memory_stats("cuda")["in_use"]
-    x = cp.asarray(on(two, 1, numpy.ones(1 << 20)))
+    x = Tensor(on(two, 1, numpy.ones(1 << 20)))
     y = cp.exp(x)
     with two.cuda.Device(1):
         assert memory_stats("cuda")["in_use"] - before >= 16 << 20
@@ -305,7 +306,7 @@ def test_training_on_the_other_gpu(captured, two):
     optimizers = pytest.importorskip("backpass.nn.optimizers")
     found = []
     for number in (0, 1):
-        w = cp.asarray(on(two, number, X.T))
+        w = Tensor(on(two, number, X.T))
         run = optimizers.sgd_momentum([w], learning_rate=0.1)
 
         def step(x, w=w, run=run):

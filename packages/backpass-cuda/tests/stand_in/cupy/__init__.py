@@ -766,9 +766,10 @@ def array(obj, dtype=None, copy=True, order="K", subok=False, ndmin=0):
 
 
 def asarray(a, dtype=None, order=None, *, copy=None, blocking=False):
-    if isinstance(a, ndarray) and (dtype is None or a.dtype == dtype):
+    here = isinstance(a, ndarray) and a.data.device_id == cuda.device.get_device_id()
+    if here and (dtype is None or a.dtype == dtype):
         return a
-    return array(a, dtype)
+    return array(a, dtype)  # on the current device, as CuPy has it
 
 
 asanyarray = ascontiguousarray = asarray
