@@ -43,6 +43,8 @@ OPTIONS = [
     "consider_namespace_packages=true",
     "-o",
     "markers=slow: takes minutes",
+    "-o",
+    "faulthandler_timeout=120",  # what hangs says where
     "-p",
     "no:cacheprovider",
     "-W",

@@ -12,6 +12,7 @@ from numpy.testing import assert_array_equal
 import backpass.cupy as cp
 import backpass.numpy as np
 from backpass.core import Tensor, memory_stats, to_device
+from backpass.cupy.launching import Kernel
 from backpass.cupy.transfer import Staging
 
 pytestmark = pytest.mark.usefixtures("cupy")
@@ -28,9 +29,27 @@ class Pair(NamedTuple):
     y: Any
 
 
-def delay(cupy, seconds=0.003):
-    """Let the current stream do nothing for a while."""
-    cupy.cuda.get_current_stream().launch_host_func(time.sleep, seconds)
+#: A chain of so many sums takes a GPU a few milliseconds.
+STEPS = 1 << 20
+BUSY = Kernel(
+    "busy",
+    f"""extern "C" __global__ void busy(double* x) {{
+        double sum = x[0];
+        for (int i = 0; i < {STEPS}; ++i) sum += 1.0;
+        x[0] = sum;
+    }}""",
+)
+
+
+def delay(cupy):
+    """Keep the current stream busy for a while.
+
+    Not by a function of the host: where that is Python's, it waits for the interpreter, which may
+    wait for the stream.
+    """
+    x = cupy.zeros(1)
+    BUSY.launch(1, 1, (x,))
+    return x
 
 
 # ----- trees -------------------------------------------------------------------------------------
@@ -139,7 +158,7 @@ def test_a_slow_source_and_a_stream_of_the_consumers_own(cupy):
     found = []
     with stream:
         for x in cp.prefetch(numbers()):
-            delay(cupy, 0.002)
+            delay(cupy)
             found.append(cp.max(x))
         found = [float(x.value.get()) for x in found]
     assert found == [float(i) for i in range(10)]
@@ -296,7 +315,7 @@ def test_staging_waits_for_its_copies(cupy):
     found = []
     for i in range(20):
         with stream:
-            delay(cupy, 0.001)
+            delay(cupy)
         made = staging.send([numpy.full(1000, i), numpy.full((2, 3), i)], stream)
         staging.arrive()
         found.append([x.sum() for x in made])
