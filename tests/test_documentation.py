@@ -4,6 +4,7 @@ import contextlib
 import functools
 import importlib.util
 import io
+import json
 import linecache
 import re
 from collections.abc import Callable
@@ -65,8 +66,12 @@ def test_the_readme_leads_to_a_page_to_step_through():
     program = next(program for program, _ in programs(README) if "explain" in program)
     run(program, {"__name__": "__main__"}, file="mine.py")
     page = Path("backprop.html").read_text(encoding="utf-8")
-    assert "x * np.sin(x * x)" in page
-    assert "cos(v1)" in page
+    assert "return x * np.sin(x * x)" in page
+    assert "g * cos(x)" in page
+    trace = json.loads(re.search(r'<script type="application/json" id="trace">(.*?)<', page)[1])
+    x = trace["variables"][0]
+    assert (x["label"], x["value"]) == ("x", 1.5)
+    assert x["cotangent"] == pytest.approx(np.sin(2.25) + 4.5 * np.cos(2.25), rel=1e-12)
 
 
 def test_the_course_has_all_its_chapters_in_order():

@@ -12,6 +12,7 @@ import backpass.core.ops  # noqa: F401 - fills the table of operators
 from backpass.core import extend, testing, tree
 from backpass.core.devices import to_device
 from backpass.core.explain import explain
+from backpass.core.explain.drawing import draw
 from backpass.core.extension import __version__
 from backpass.core.recording import no_grad, stop_gradient
 from backpass.core.resources import (
@@ -39,6 +40,7 @@ __all__ = [
     "__version__",
     "checkpoint",
     "custom_vjp",
+    "draw",
     "elementwise_grad",
     "empty_cache",
     "explain",
