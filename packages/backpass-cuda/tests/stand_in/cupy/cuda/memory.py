@@ -61,7 +61,7 @@ class Memory(BaseMemory):
         self.ptr = self.bytes.ctypes.data
         allocated[self.device_id] += size
         _live.add(self)
-        weakref.finalize(self, allocated.subtract, {self.device_id: size})
+        weakref.finalize(self, allocated.subtract, {self.device_id: size}).atexit = False
 
     def check(self):
         """Raise if a kernel wrote next to it."""
@@ -96,15 +96,17 @@ class PooledMemory(BaseMemory):
     """
 
     def __init__(self, block, size, pool):
-        self._block, self._pool = block, weakref.ref(pool)
+        self._block = block
         self.device_id, self.ptr, self.size = block.device_id, block.ptr, size
         self.bytes = block.bytes if block.size else None
         self.check = block.check
+        # Not in __del__: garbage that is collected may hold this, and the block must outlive it.
+        weakref.finalize(self, _give_back, weakref.ref(pool), block).atexit = False
 
-    def __del__(self):
-        pool = self._pool()
-        if pool is not None:
-            pool._give_back(self._block)
+
+def _give_back(pool, block):
+    if (found := pool()) is not None:
+        found._give_back(block)
 
 
 class MemoryPointer:
