@@ -78,11 +78,8 @@ def test_a_missing_barrier_is_an_error(cupy):
     ],
 )
 def test_a_mistake_is_an_error(cupy, code, match):
-    kernel = Kernel(
-        "wrong",
-        """extern "C" __global__ void wrong(const float* x, float* y) { int i = threadIdx.x; %s }"""
-        % code,
-    )
+    head = 'extern "C" __global__ void wrong(const float* x, float* y) { int i = threadIdx.x; '
+    kernel = Kernel("wrong", head + code + " }")
     # Views: what lies beside them is theirs who made the array.
     x, y = (cupy.zeros(96, "float32")[16:80] for _ in range(2))
     with pytest.raises(emulator.LaunchError, match=match):
@@ -95,7 +92,7 @@ def test_what_two_blocks_write_is_a_race_unless_they_met(cupy):
         y[0] = blockIdx.x;
     }"""
     y, ticket = cupy.zeros(1, "float32"), cupy.zeros(1, "uint32")
-    with pytest.raises(emulator.LaunchError, match="race: writes what block . has written"):
+    with pytest.raises(emulator.LaunchError, match=r"race: writes what block . has written"):
         Kernel("meet", code % "").launch(2, 1, (y, ticket))
     Kernel("meet", code % "if (atomicInc(ticket, 1) == 0) return;").launch(2, 1, (y, ticket))
     assert float(y[0]) in (0.0, 1.0)

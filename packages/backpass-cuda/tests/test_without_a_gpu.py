@@ -9,43 +9,58 @@ import os
 import runpy
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parents[2]
+GRADIENTS = ["values", "derivatives", "corners"]
+#: What runs in a process of its own, with options that leave out what runs on the CPU: those that
+#: take longest come first.
 SUITES = {
-    "own": [TESTS],
-    "gradients": [
-        ROOT / "tests/gradients/test_values.py",
-        ROOT / "tests/gradients/test_derivatives.py",
-        ROOT / "tests/gradients/test_corners.py",
-    ],
-    "kernels": [ROOT / "tests/test_kernels.py"],
-    "programs": [ROOT / "tests/test_gpu_programs.py"],
+    "kernels, single precision": ([ROOT / "tests/test_kernels.py"], "CuPy and float32"),
+    "kernels, others": ([ROOT / "tests/test_kernels.py"], "CuPy and not float32"),
+    "own": ([TESTS], ""),
+    "gradients": ([ROOT / f"tests/gradients/test_{name}.py" for name in GRADIENTS], "cupy"),
+    "programs": ([ROOT / "tests/test_gpu_programs.py"], ""),
 }
-#: The GPU, among the parameters of tests that run on each device.
-SELECTED = {"gradients": ["-k", "cupy"], "kernels": ["-k", "CuPy"]}
 
 
-@pytest.mark.parametrize("suite", SUITES)
-@pytest.mark.skipif(os.environ.get("BACKPASS_REQUIRE_GPU") == "1", reason="there is a GPU")
-def test_with_a_stand_in(suite):
-    missing = [str(path) for path in SUITES[suite] if not path.exists()]
-    if missing:
-        pytest.skip(f"outside the repository: there is no {missing[0]}")
-    compiling = runpy.run_path(str(TESTS / "stand_in/cuda_emulator/compiling.py"))
-    if compiling["compiler"]() is None:
-        pytest.skip("there is no C++ compiler to run the kernels with: install g++, or set CXX")
+def run(suite):
+    paths, selected = SUITES[suite]
     found = [str(TESTS / "stand_in"), *filter(None, sys.path)]
-    options = ["-q", "-p", "no:cacheprovider", *SELECTED.get(suite, [])]
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, *map(str, SUITES[suite])],
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", selected, *paths],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(found), "BACKPASS_REQUIRE_GPU": "1"},
         cwd=ROOT,
         capture_output=True,
         text=True,
     )
-    assert run.returncode == 0, run.stdout[-3000:] + run.stderr
-    assert " passed" in run.stdout
+
+
+@pytest.fixture(scope="module")
+def runs(request):
+    """Give the suites that were asked for, running: as many at once as there are processors."""
+    compiling = runpy.run_path(str(TESTS / "stand_in/cuda_emulator/compiling.py"))
+    if compiling["compiler"]() is None:
+        pytest.skip("there is no C++ compiler to run the kernels with: install g++, or set CXX")
+    here = [item for item in request.session.items if item.path == request.path]
+    chosen = {item.callspec.params["suite"] for item in here}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield {s: pool.submit(run, s) for s in SUITES if s in chosen and not missing(s)}
+
+
+def missing(suite):
+    return [path for path in SUITES[suite][0] if not path.exists()]
+
+
+@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.skipif(os.environ.get("BACKPASS_REQUIRE_GPU") == "1", reason="there is a GPU")
+def test_with_a_stand_in(suite, runs):
+    if missing(suite):
+        pytest.skip(f"outside the repository: there is no {missing(suite)[0]}")
+    done = runs[suite].result()
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    assert " passed" in done.stdout
