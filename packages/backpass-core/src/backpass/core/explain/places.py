@@ -10,7 +10,6 @@ from types import CodeType, FrameType
 
 import numpy
 
-import backpass
 from backpass.core.explain.model import Place
 
 #: Libraries between the user's line and the primitive, by the first part of their modules' names.
@@ -19,7 +18,7 @@ _BETWEEN = ("scipy", "cupy", "optree")
 
 def _folders() -> tuple[str, ...]:
     """Return where the code lies that is not the user's."""
-    found = [*backpass.__path__, *numpy.__path__]
+    found = [*sys.modules["backpass"].__path__, *numpy.__path__]
     for name in _BETWEEN:
         found += getattr(sys.modules.get(name), "__path__", ())
     return tuple(f"{folder}{os.sep}" for folder in found)

@@ -40,12 +40,12 @@ for (const box of trace.boxes) {
 
 // ----- values: as they were recorded, or as they were computed from other inputs ----------------
 
-/** A value is a number, "inf" or the like, {text} for an array, or null where it is not known. */
+/** A value is a number, "inf" or the like, [line, text] for an array, or null: not known. */
 const isNumber = (x) => typeof x === "number" || typeof x === "string";
 
 function written(x) {
   if (x === null || x === undefined) return "";
-  if (!isNumber(x)) return x.text;
+  if (!isNumber(x)) return x[x.length - 1];
   x = numberOf(x);
   if (!Number.isFinite(x)) return Number.isNaN(x) ? "nan" : x > 0 ? "inf" : "-inf";
   const size = Math.abs(x);
@@ -58,7 +58,7 @@ function written(x) {
 function brief(x) {
   if (x === null || x === undefined) return "";
   if (isNumber(x)) return written(x);
-  return x.brief;
+  return x[0];
 }
 
 const original = {
@@ -317,7 +317,7 @@ function carry(arrow, { c, k }) {
   passing.push(head);
   if (!c) return;
   const text = brief(now.steps[states[at].step][k].value);
-  const spot = arrow.getPointAtLength(arrow.getTotalLength() * 0.55);
+  const spot = arrow.getPointAtLength(arrow.getTotalLength() * (k % 2 ? 0.7 : 0.4));
   const label = document.createElementNS(SVG, "text");
   label.setAttribute("class", "contribution");
   label.setAttribute("x", spot.x);
@@ -338,8 +338,9 @@ function reveal(box) {
   else if (inner.right > outer.right - margin) dx = inner.right - outer.right + margin;
   if (inner.top < outer.top + margin) dy = inner.top - outer.top - margin;
   else if (inner.bottom > outer.bottom - margin) dy = inner.bottom - outer.bottom + margin;
-  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  if (dx || dy) scroller.scrollBy({ left: dx, top: dy, behavior: still ? "auto" : "smooth" });
+  const far = Math.abs(dx) > outer.width || Math.abs(dy) > outer.height;
+  const still = far || matchMedia("(prefers-reduced-motion: reduce)").matches;
+  if (dx || dy) scroller.scrollBy({ left: dx, top: dy, behavior: still ? "instant" : "smooth" });
 }
 
 function paragraphs(said) {
@@ -502,6 +503,7 @@ const inputs = trace.variables.filter((v) => v.kind === "argument" || v.kind ===
 const why = inputs.length ? obstacle(trace) : "the function has no inputs.";
 const FIELDS = 12;
 const fields = inputs.slice(0, FIELDS).map((v, i) => {
+  const group = element("div", undefined, "field");
   const label = element("label");
   label.append(element("code", v.label));
   const field = element("input");
@@ -518,9 +520,10 @@ const fields = inputs.slice(0, FIELDS).map((v, i) => {
   field.setAttribute("aria-describedby", "inputs-note");
   const gradient = element("output");
   gradient.htmlFor = field.id;
-  label.append(field, gradient);
+  label.htmlFor = field.id;
+  group.append(label, field, gradient);
   field.addEventListener("input", change);
-  $("fields").append(label);
+  $("fields").append(group);
   return { v, field, gradient };
 });
 const NOTE =
