@@ -7,7 +7,6 @@ places in the code, is written once and referred to by its place in a table.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy
@@ -216,6 +215,3 @@ def _text(value: Value) -> str:
     if isinstance(value, tuple):
         return "\n".join(_text(part) for part in value)
     return "none" if value is None else value.text()
-
-
-__all__: Sequence[str] = ["data_of", "tree_of"]

@@ -4,6 +4,7 @@
 const trace = JSON.parse(document.getElementById("trace").textContent);
 const $ = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
+/** The minus sign of typography, as it may be pasted into a field. */
 const MINUS = "\u2212";
 
 // What is usual is left out of the file, and what many have in common stands in a table.
@@ -67,18 +68,6 @@ const original = {
   steps: trace.steps.map((s) => s.contributions.map((c) => ({ value: c.value, total: c.total }))),
 };
 let now = original;
-let changed = false;
-
-/** The cotangent of a variable after so many of the steps back; undefined before any arrives. */
-function cotangentAfter(index, count) {
-  let found = index === trace.output ? now.cotangents[index] : undefined;
-  for (let s = 0; s < count; s++) {
-    trace.steps[s].contributions.forEach((c, k) => {
-      if (c.variable === index) found = now.steps[s][k].total;
-    });
-  }
-  return found;
-}
 
 // ----- the steps ------------------------------------------------------------------------------
 
@@ -322,7 +311,7 @@ function carry(arrow, { c, k }) {
   label.setAttribute("class", "contribution");
   label.setAttribute("x", spot.x);
   label.setAttribute("y", spot.y + 4);
-  label.textContent = numberOf(text) === "" ? "" : text;
+  label.textContent = text;
   graph.append(label);
   passing.push(label);
 }
@@ -553,7 +542,6 @@ function change() {
   $("inputs-note").textContent = wrong || NOTE;
   if (wrong) return;
   now = recompute(trace, given);
-  changed = true;
   show({ speak: false });
   showList();
   showResults();
@@ -565,7 +553,6 @@ function change() {
 
 $("inputs").addEventListener("reset", () => {
   now = original;
-  changed = false;
   for (const { field } of fields) field.setAttribute("aria-invalid", "false");
   $("inputs-note").textContent = NOTE;
   show({ speak: false });
