@@ -124,6 +124,16 @@ def test_a_shared_node_is_one_variable():
     assert_allclose(totals, [1.0, 1 + s, 1 + 2 * s])
 
 
+def test_a_condition_is_named_and_not_that_of_another_call():
+    explained = explain(lambda x: np.where(x > 1, x, 2 * x) + np.where(x > 9, x, 3 * x))(2.0)
+    formulas = {c.named for s in explained.steps for c in s.contributions}
+    assert {"where(v1, dv3, 0.0)", "where(v4, dv6, 0.0)"} <= formulas
+    assert [v.value.numbers for v in explained.variables if v.label in ("v1", "v4")] == [
+        True,
+        False,
+    ]
+
+
 def test_what_was_broadcast_is_summed():
     explained = explain(lambda x, b: np.sum((x + b) ** 2), (0, 1))(
         numpy.ones((3, 2)), numpy.array([1.0, 2.0])

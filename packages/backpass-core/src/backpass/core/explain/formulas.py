@@ -206,7 +206,10 @@ class _Writer:
 
 
 def _constants(node: Node) -> dict[int, Any]:
-    """Return the arrays that a call keeps, by position: 0 is the output, 1 the first operand."""
+    """Return the arrays that a call keeps, by position: 0 is the output, 1 the first operand.
+
+    Numbers stand for themselves in a formula, but a condition does not say what it was.
+    """
     primitive, saved = node.primitive, node.saved
     if hasattr(primitive, "keep") and primitive.kind != "elementwise":
         pairs = list(enumerate(saved))
@@ -218,7 +221,11 @@ def _constants(node: Node) -> dict[int, Any]:
             if rule is not None and kept
             for pair in zip(rule.positions, kept)
         ]
-    return {p: x for p, x in pairs if type(getattr(x, "shape", None)) is tuple and x.shape}
+    return {
+        p: x
+        for p, x in pairs
+        if isinstance(x, numpy.bool_) or (type(getattr(x, "shape", None)) is tuple and x.shape)
+    }
 
 
 def _is_complex(node: Node) -> bool:
@@ -253,7 +260,10 @@ def _key(node: Node, g: Any, needs: Sequence[bool]) -> Any:
         return None
     inputs = tuple(p and (p.shape, p.dtype, node.parents.index(p)) for p in node.parents)
     saved = [x for part in node.saved or () for x in (part if isinstance(part, tuple) else (part,))]
-    shapes = tuple(getattr(x, "shape", repr(x)) for x in saved)
+    # A number stands in the formula.
+    shapes = tuple(
+        repr(x) if isinstance(x, numpy.generic) else getattr(x, "shape", repr(x)) for x in saved
+    )
     return node.primitive, kwargs, g.shape, inputs, shapes, tuple(needs)
 
 

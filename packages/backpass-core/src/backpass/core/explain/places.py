@@ -18,7 +18,6 @@ _BETWEEN = ("scipy", "cupy", "optree")
 
 def _folders() -> tuple[str, ...]:
     """Return where the code lies that is not the user's."""
-    # The namespace, with the folders of all distributions.
     found = [*sys.modules["backpass"].__path__, *numpy.__path__]
     for name in _BETWEEN:
         found += getattr(sys.modules.get(name), "__path__", ())

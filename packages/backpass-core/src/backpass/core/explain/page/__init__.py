@@ -32,8 +32,8 @@ def text_of(trace: Trace) -> str:
     ImportError
         If igraph is not installed, which lays the graph out.
     """
-    diagram = diagram_of(trace, BOXES)
-    placed = place(diagram, letters=LETTERS, rows=3)
+    diagram = diagram_of(trace, BOXES, details=False)
+    placed = place(diagram, letters=LETTERS, lines=3)
     # "<" would let a text end the script that it stands in.
     data = json.dumps(data_of(trace, diagram), separators=(",", ":"), allow_nan=False)
     return Template(_file("page.html")).substitute(

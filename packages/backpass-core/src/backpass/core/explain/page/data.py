@@ -7,19 +7,23 @@ places in the code, is written once and referred to by its place in a table.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
+import numpy
+
+from backpass.core.explain.formulas import plainly
 from backpass.core.explain.model import Contribution, Trace, Variable
 from backpass.core.explain.pictures.diagram import Diagram
-from backpass.core.explain.pictures.folding import brief
+from backpass.core.explain.pictures.folding import FEW, brief
 from backpass.core.explain.snapshots import Snapshot
 from backpass.core.symbols import Expression
 
+#: Linear functions of single numbers, whose rules hold for all.  What else has been written down by
+#: watching a rule may have numbers of that one call in it.
+_LINEAR = frozenset(("add", "subtract", "negative", "positive", "conj", "real", "where"))
 #: Functions whose derivative is 0 where they do not choose, and there nothing comes back.
 _SELECTING = frozenset(("maximum", "minimum", "fmax", "fmin"))
-#: Letters of a value's text, if there are few variables, and if there are many.
-_LONG, _SHORT = 4000, 120
+#: Of more variables only a few elements of each array are written.
 _MANY = 200
 
 Value = Snapshot | tuple[Snapshot | None, ...] | None
@@ -45,16 +49,16 @@ def data_of(trace: Trace, diagram: Diagram) -> dict[str, Any]:
 
     What is usual is left out: see the first lines of `page.js`.
     """
-    letters = _LONG if len(trace.variables) <= _MANY else _SHORT
+    whole = len(trace.variables) <= _MANY
     operations, rules, places = Table(), Table(), Table()
-    variables = [_variable(v, letters, operations, places) for v in trace.variables]
+    variables = [_variable(v, whole, operations, places) for v in trace.variables]
     steps = [
         _without_defaults(
             {
                 "variable": step.variable,
                 "note": step.note,
                 "contributions": [
-                    _contribution(c, trace.variables[step.variable].operation, letters, rules)
+                    _contribution(c, trace.variables[step.variable], trace, whole, rules)
                     for c in step.contributions
                 ],
             }
@@ -79,7 +83,7 @@ def data_of(trace: Trace, diagram: Diagram) -> dict[str, Any]:
     }
 
 
-def _variable(v: Variable, letters: int, operations: Table, places: Table) -> dict[str, Any]:
+def _variable(v: Variable, whole: bool, operations: Table, places: Table) -> dict[str, Any]:
     operation = place = None
     if v.operation:
         plain = v.kind == "operation" and not v.keywords
@@ -105,29 +109,44 @@ def _variable(v: Variable, letters: int, operations: Table, places: Table) -> di
             "place": place,
             "constant": not v.depends,
             "dtype": v.value.dtype if isinstance(v.value, Snapshot) else "",
-            "value": _value(v.value, letters),
-            "cotangent": _value(v.cotangent, letters),
+            "value": _value(v.value, whole),
+            "cotangent": _value(v.cotangent, whole),
         }
     )
 
 
-def _contribution(c: Contribution, operation: str, letters: int, rules: Table) -> dict[str, Any]:
-    tree = None
+def _contribution(
+    c: Contribution, v: Variable, trace: Trace, whole: bool, rules: Table
+) -> dict[str, Any]:
+    operation, tree, formula = v.operation, None, c.formula
+    if c.rule is not None:
+        known = {
+            letter: number
+            for letter, i in zip(v.parameters, v.operands)
+            if type(number := _constant(trace.variables[i])) in (int, float)
+        }
+        formula = str(plainly(c.rule, known))
     if c.expression is not None:
         # With the strong zero that the engine has.
         product = "zero_product" if operation in _SELECTING else "zero_multiply"
         tree = tree_of(Expression(product, Expression("g"), c.expression))
-    elif c.rule is not None:
+    elif c.rule is not None and operation in _LINEAR:
         tree = tree_of(c.rule)
     made = {
         "operand": c.operand,
         "variable": c.variable,
-        "rule": rules.at((c.formula, str(tree)), {"formula": c.formula, "tree": tree}),
-        "value": _value(c.value, letters),
+        "rule": rules.at((formula, str(tree)), {"formula": formula, "tree": tree}),
+        "value": _value(c.value, whole),
     }
     if not c.first:
-        made["total"] = _value(c.total, letters)
+        made["total"] = _value(c.total, whole)
     return made
+
+
+def _constant(v: Variable) -> Any:
+    """Return the number that stands for a variable in formulas, if one does."""
+    number = isinstance(v.value, Snapshot) and v.kind == "constant" and v.label[0] != "c"
+    return v.value.numbers if number and isinstance(v.value, Snapshot) else None
 
 
 def _without_defaults(facts: dict[str, Any]) -> dict[str, Any]:
@@ -176,23 +195,23 @@ def _number(value: Value) -> Any:
     return _finite(x.item() if hasattr(x, "item") else x)
 
 
-def _value(value: Value, letters: int) -> Any:
-    """Return a number as it is, other values as text."""
+def _value(value: Value, whole: bool) -> Any:
+    """Return a number as it is; other values as a line, and as text if that is longer."""
     if value is None:
         return None
     number = _number(value)
     if number is not None:
         return number
-    text = _text(value)
-    if len(text) > letters:
-        text = f"{brief(value)}: {text[:letters]}…"
-    return {"text": text, "brief": brief(value)}
+    line = brief(value)
+    if whole or not isinstance(value, Snapshot) or value.size <= FEW or not value.whole:
+        text = _text(value)
+    else:
+        first, second = numpy.ravel(value.numbers)[:2]
+        text = f"{line}: {Snapshot(first)}, {Snapshot(second)}, …"
+    return [line] if text == line else [line, text]
 
 
 def _text(value: Value) -> str:
     if isinstance(value, tuple):
         return "\n".join(_text(part) for part in value)
     return "none" if value is None else value.text()
-
-
-__all__: Sequence[str] = ["data_of", "tree_of"]

@@ -4,6 +4,7 @@
 const trace = JSON.parse(document.getElementById("trace").textContent);
 const $ = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
+/** The minus sign of typography, as it may be pasted into a field. */
 const MINUS = "\u2212";
 
 // What is usual is left out of the file, and what many have in common stands in a table.
@@ -40,12 +41,12 @@ for (const box of trace.boxes) {
 
 // ----- values: as they were recorded, or as they were computed from other inputs ----------------
 
-/** A value is a number, "inf" or the like, {text} for an array, or null where it is not known. */
+/** A value is a number, "inf" or the like, [line, text] for an array, or null: not known. */
 const isNumber = (x) => typeof x === "number" || typeof x === "string";
 
 function written(x) {
   if (x === null || x === undefined) return "";
-  if (!isNumber(x)) return x.text;
+  if (!isNumber(x)) return x[x.length - 1];
   x = numberOf(x);
   if (!Number.isFinite(x)) return Number.isNaN(x) ? "nan" : x > 0 ? "inf" : "-inf";
   const size = Math.abs(x);
@@ -58,7 +59,7 @@ function written(x) {
 function brief(x) {
   if (x === null || x === undefined) return "";
   if (isNumber(x)) return written(x);
-  return x.brief;
+  return x[0];
 }
 
 const original = {
@@ -67,18 +68,6 @@ const original = {
   steps: trace.steps.map((s) => s.contributions.map((c) => ({ value: c.value, total: c.total }))),
 };
 let now = original;
-let changed = false;
-
-/** The cotangent of a variable after so many of the steps back; undefined before any arrives. */
-function cotangentAfter(index, count) {
-  let found = index === trace.output ? now.cotangents[index] : undefined;
-  for (let s = 0; s < count; s++) {
-    trace.steps[s].contributions.forEach((c, k) => {
-      if (c.variable === index) found = now.steps[s][k].total;
-    });
-  }
-  return found;
-}
 
 // ----- the steps ------------------------------------------------------------------------------
 
@@ -317,12 +306,12 @@ function carry(arrow, { c, k }) {
   passing.push(head);
   if (!c) return;
   const text = brief(now.steps[states[at].step][k].value);
-  const spot = arrow.getPointAtLength(arrow.getTotalLength() * 0.55);
+  const spot = arrow.getPointAtLength(arrow.getTotalLength() * (k % 2 ? 0.7 : 0.4));
   const label = document.createElementNS(SVG, "text");
   label.setAttribute("class", "contribution");
   label.setAttribute("x", spot.x);
   label.setAttribute("y", spot.y + 4);
-  label.textContent = numberOf(text) === "" ? "" : text;
+  label.textContent = text;
   graph.append(label);
   passing.push(label);
 }
@@ -338,8 +327,9 @@ function reveal(box) {
   else if (inner.right > outer.right - margin) dx = inner.right - outer.right + margin;
   if (inner.top < outer.top + margin) dy = inner.top - outer.top - margin;
   else if (inner.bottom > outer.bottom - margin) dy = inner.bottom - outer.bottom + margin;
-  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  if (dx || dy) scroller.scrollBy({ left: dx, top: dy, behavior: still ? "auto" : "smooth" });
+  const far = Math.abs(dx) > outer.width || Math.abs(dy) > outer.height;
+  const still = far || matchMedia("(prefers-reduced-motion: reduce)").matches;
+  if (dx || dy) scroller.scrollBy({ left: dx, top: dy, behavior: still ? "instant" : "smooth" });
 }
 
 function paragraphs(said) {
@@ -502,6 +492,7 @@ const inputs = trace.variables.filter((v) => v.kind === "argument" || v.kind ===
 const why = inputs.length ? obstacle(trace) : "the function has no inputs.";
 const FIELDS = 12;
 const fields = inputs.slice(0, FIELDS).map((v, i) => {
+  const group = element("div", undefined, "field");
   const label = element("label");
   label.append(element("code", v.label));
   const field = element("input");
@@ -518,9 +509,10 @@ const fields = inputs.slice(0, FIELDS).map((v, i) => {
   field.setAttribute("aria-describedby", "inputs-note");
   const gradient = element("output");
   gradient.htmlFor = field.id;
-  label.append(field, gradient);
+  label.htmlFor = field.id;
+  group.append(label, field, gradient);
   field.addEventListener("input", change);
-  $("fields").append(label);
+  $("fields").append(group);
   return { v, field, gradient };
 });
 const NOTE =
@@ -550,7 +542,6 @@ function change() {
   $("inputs-note").textContent = wrong || NOTE;
   if (wrong) return;
   now = recompute(trace, given);
-  changed = true;
   show({ speak: false });
   showList();
   showResults();
@@ -562,7 +553,6 @@ function change() {
 
 $("inputs").addEventListener("reset", () => {
   now = original;
-  changed = false;
   for (const { field } of fields) field.setAttribute("aria-invalid", "false");
   $("inputs-note").textContent = NOTE;
   show({ speak: false });

@@ -18,6 +18,8 @@ from backpass.core.explain.snapshots import Snapshot
 
 #: Letters in a box's line.
 WIDEST = 30
+#: More elements do not fit into it.
+FEW = 8
 
 
 @dataclass(slots=True)
@@ -50,8 +52,11 @@ class Run:
                 yield part
 
 
-def diagram_of(trace: Trace, limit: int) -> Diagram:
-    """Return a trace as a diagram of about `limit` boxes at most."""
+def diagram_of(trace: Trace, limit: int, *, details: bool = True) -> Diagram:
+    """Return a trace as a diagram of about `limit` boxes at most.
+
+    Without `details` a box of one variable does not say what does not fit in it.
+    """
     shown = _shown(trace)
     inputs = [v for v in shown if not v.operands]
     computed = [v for v in shown if v.operands]
@@ -61,7 +66,7 @@ def diagram_of(trace: Trace, limit: int) -> Diagram:
     else:
         few = _chunks(inputs, max(1, limit // 4))
         parts = [*few, *_unfolded(_runs(computed, ()), limit - len(few))]
-    return _connected(trace, parts)
+    return _connected(trace, parts, details)
 
 
 def _shown(trace: Trace) -> list[Variable]:
@@ -114,29 +119,30 @@ def _common(parts: Sequence[Run | Variable]) -> tuple[str, ...]:
 
 def _unfolded(parts: list[Run | Variable], limit: int) -> list[Run | Variable]:
     """Return the parts with as many runs opened as there is room for, outer ones first."""
-    while True:
-        runs = [p for p in parts if isinstance(p, Run) and p.name]
-        if not runs and len(parts) > limit:
-            return _chunks(parts, max(1, limit))
-        if len(parts) > limit:
-            return _chunks(parts, max(1, limit))
+    while len(parts) <= limit:
         # Outer ones first, and among them what hides most.
-        runs.sort(key=lambda run: (len(run.region), -run.count))
+        runs = sorted(
+            (p for p in parts if isinstance(p, Run) and p.name),
+            key=lambda run: (len(run.region), -run.count),
+        )
         room = limit - len(parts) + 1
+        # A run of too many parts is opened in pieces only where little else is to be seen.
+        little = len(parts) <= limit // 4
         for run in runs:
-            inside = _chunks(run.parts, max(2, limit // 2))
+            inside = _chunks(run.parts, room) if little else run.parts
             if len(inside) <= room:
                 at = next(i for i, p in enumerate(parts) if p is run)
                 parts[at : at + 1] = inside
                 break
         else:
             return parts
+    return _chunks(parts, limit)
 
 
 # ----- boxes and arrows ---------------------------------------------------------------------------
 
 
-def _connected(trace: Trace, parts: Sequence[Run | Variable]) -> Diagram:
+def _connected(trace: Trace, parts: Sequence[Run | Variable], details: bool) -> Diagram:
     """Return the parts as boxes, with arrows wherever a way leads from one into another."""
     place = {}
     for at, part in enumerate(parts):
@@ -156,11 +162,14 @@ def _connected(trace: Trace, parts: Sequence[Run | Variable]) -> Diagram:
             key = (source, target, 0 if folded or isinstance(parts[source], Run) else operand)
             arrows[key] = arrows.get(key, False) or (v.index, operand) in carried
     made = [Arrow(s, t, carries, operand) for (s, t, operand), carries in arrows.items()]
-    boxes = [_fold(part) if isinstance(part, Run) else box_of(part, trace.output) for part in parts]
+    boxes = [
+        _fold(part) if isinstance(part, Run) else box_of(part, trace.output, details)
+        for part in parts
+    ]
     return Diagram(f"Graph of {trace.name}", boxes, made, _described(trace, boxes))
 
 
-def box_of(v: Variable, output: int) -> Box:
+def box_of(v: Variable, output: int, details: bool) -> Box:
     """Return one variable's box."""
     look: Look = "operation" if v.operands else "constant"
     if v.kind in ("argument", "parameter"):
@@ -169,9 +178,11 @@ def box_of(v: Variable, output: int) -> Box:
         look = "output"
     title = f"{v.label} = {v.call}" if v.call else v.label
     value, gradient = brief(v.value), brief(v.cotangent)
-    about = [title, *([v.place.text] if v.place is not None and v.place.text else [])]
-    about += [f"value {text(v.value)}"] if value else []
-    about += [f"gradient {text(v.cotangent)}"] if gradient else []
+    about: list[str] = []
+    if details:
+        about += [title, *([v.place.text] if v.place is not None and v.place.text else [])]
+        about += [f"value {text(v.value)}"] if value else []
+        about += [f"gradient {text(v.cotangent)}"] if gradient else []
     return Box(
         v.index,
         look,
@@ -236,9 +247,10 @@ def brief(value: Snapshot | tuple[Snapshot | None, ...] | None) -> str:
         return ""
     if isinstance(value, tuple):
         return ", ".join(brief(part) or "none" for part in value)
-    line = value.text()
-    if len(line) <= WIDEST - 6 and "\n" not in line:
-        return line
+    if value.size <= FEW or not value.whole:
+        line = value.text()
+        if len(line) <= WIDEST - 6 and "\n" not in line:
+            return line
     lengths = " \N{MULTIPLICATION SIGN} ".join(map(str, value.shape))
     return f"{lengths} {value.dtype}"
 

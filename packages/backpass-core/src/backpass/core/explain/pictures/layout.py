@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from backpass.core.explain.pictures.columns import columns
 from backpass.core.explain.pictures.diagram import Box, Diagram
 
 #: Lengths are in pixels of the SVG.  Monospaced letters are this wide, for one pixel of their size.
@@ -83,13 +84,13 @@ def width_of(box: Box, letters: int) -> float:
     return max(NARROWEST, round(longest * LETTER * SIZE + 2 * PADDING, 1))
 
 
-def height_of(box: Box, rows: int) -> float:
+def height_of(box: Box, lines: int) -> float:
     """Return the height that a box's lines need."""
-    return max(rows, len(box.rows)) * LINE + 2 * PADDING - 4
+    return max(lines, len(box.rows)) * LINE + 2 * PADDING - 4
 
 
-def place(diagram: Diagram, *, letters: int = 0, rows: int = 0) -> Placed:
-    """Lay a diagram out; each box has room for so many rows of so many letters at least.
+def place(diagram: Diagram, *, letters: int = 0, lines: int = 0) -> Placed:
+    """Lay a diagram out; each box has room for so many lines of so many letters at least.
 
     Raises
     ------
@@ -117,19 +118,23 @@ def place(diagram: Diagram, *, letters: int = 0, rows: int = 0) -> Placed:
     layout = igraph.Graph(len(at), sorted(edges), directed=True).layout_sugiyama(layers=at)
 
     widths = [width_of(b, letters) for b in boxes]
-    heights = [height_of(b, rows) for b in boxes]
-    # What lies in each layer: columns, and how far it reaches to either side.
-    lying: list[list[tuple[float, float]]] = [[] for _ in range(max(layers) + 1)]
+    heights = [height_of(b, lines) for b in boxes]
     reaches = [*(w / 2 for w in widths), *(0.0 for _ in bends)]
-    for (x, _), reach, layer in zip(layout.coords, reaches, at):
-        lying[layer].append((x, reach))
-    unit = max((_unit(row) for row in lying), default=0.0)
-    left = min(x * unit - reach for row in lying for x, reach in row) - MARGIN
-    right = max(x * unit + reach for row in lying for x, reach in row) - left
-    centers = [x * unit - left for x, _ in layout.coords]
+    rows: list[list[int]] = [[] for _ in range(max(layers) + 1)]
+    order = [x for x, _ in layout.coords]
+    for i in sorted(range(len(at)), key=order.__getitem__):
+        rows[at[i]].append(i)
+    straight = [
+        *_threads(diagram, layers),
+        *([vertex[s, layer] for layer in chain] for s, chain in chains.items() if chain),
+    ]
+    centers = columns(rows, reaches, sorted(edges), straight, GAP_X)
+    left = min(x - reach for x, reach in zip(centers, reaches)) - MARGIN
+    centers = [x - left for x in centers]
+    right = max(x + reach for x, reach in zip(centers, reaches))
 
     tops, bottoms, y = [], [], float(MARGIN)
-    for layer in range(len(lying)):
+    for layer in range(len(rows)):
         tops.append(y)
         y += max((h for h, at in zip(heights, layers) if at == layer), default=0)
         bottoms.append(y)
@@ -187,28 +192,52 @@ def _chains(diagram: Diagram, layers: Sequence[int]) -> dict[int, range]:
 
 
 def _layers(diagram: Diagram) -> list[int]:
-    """Return each box's layer: below all its operands; an input just above its first use."""
+    """Return each box's layer: below all its operands, and, where that is shorter, near its use."""
     count = len(diagram.boxes)
-    layers, uses, used = [0] * count, [count] * count, [False] * count
-    arrows = sorted(diagram.arrows, key=lambda a: a.target)
-    for a in arrows:
-        layers[a.target] = max(layers[a.target], layers[a.source] + 1)
-    targets = {a.target for a in arrows}
-    for a in arrows:
-        uses[a.source] = min(uses[a.source], layers[a.target])
-        used[a.source] = True
-    return [
-        uses[i] - 1 if used[i] and i not in targets else layer for i, layer in enumerate(layers)
-    ]
+    operands: list[set[int]] = [set() for _ in range(count)]
+    uses: list[set[int]] = [set() for _ in range(count)]
+    for a in diagram.arrows:
+        operands[a.target].add(a.source)
+        uses[a.source].add(a.target)
+    layers = [0] * count
+    for i in range(count):
+        layers[i] = max((layers[j] + 1 for j in operands[i]), default=0)
+    # The farthest uses of each box, those of the boxes below it being settled already.
+    for i in reversed(range(count)):
+        if not uses[i]:
+            continue
+        lowest = min(layers[j] for j in uses[i]) - 1
+        longer = sum(
+            max(0, lowest - max((layers[k] for k in uses[j] if k != i), default=layers[i]))
+            for j in operands[i]
+        )
+        if longer <= lowest - layers[i]:
+            layers[i] = lowest
+    return layers
 
 
-def _unit(row: list[tuple[float, float]]) -> float:
-    """Return the least length of igraph's unit at which nothing in a layer overlaps."""
-    row = sorted(row)
-    return max(
-        ((r + q + GAP_X) / (y - x) for (x, r), (y, q) in itertools.pairwise(row) if y > x),
-        default=0.0,
-    )
+def _threads(diagram: Diagram, layers: Sequence[int]) -> list[list[int]]:
+    """Return the boxes in lines, each an operand of the next: long ways through the graph."""
+    count = len(diagram.boxes)
+    steps = [a for a in diagram.arrows if layers[a.target] == layers[a.source] + 1]
+    # How long the way is from the farthest input, and to the farthest output.
+    above, below = [0] * count, [0] * count
+    for a in sorted(steps, key=lambda a: a.target):
+        above[a.target] = max(above[a.target], above[a.source] + 1)
+    for a in sorted(steps, key=lambda a: -a.source):
+        below[a.source] = max(below[a.source], below[a.target] + 1)
+    before: dict[int, int] = {}
+    after: dict[int, int] = {}
+    for a in sorted(steps, key=lambda a: -above[a.source] - below[a.target]):
+        if a.source not in after and a.target not in before:
+            after[a.source], before[a.target] = a.target, a.source
+    lines = []
+    for i in range(count):
+        if i not in before:
+            lines.append([i])
+            while lines[-1][-1] in after:
+                lines[-1].append(after[lines[-1][-1]])
+    return lines
 
 
 def _bow(a: Point, b: Point) -> list[Point]:
