@@ -43,6 +43,8 @@ def run(suite):
 @pytest.fixture(scope="module")
 def runs(request):
     """Give the suites that were asked for, running: as many at once as there are processors."""
+    if sys.platform != "linux":
+        pytest.skip("the emulator of CUDA C++ is written for Linux")
     compiling = runpy.run_path(str(TESTS / "stand_in/cuda_emulator/compiling.py"))
     if compiling["compiler"]() is None:
         pytest.skip("there is no C++ compiler to run the kernels with: install g++, or set CXX")

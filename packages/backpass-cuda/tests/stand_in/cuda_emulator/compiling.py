@@ -1,5 +1,6 @@
 """From CUDA C++ to a shared library, kept on disk."""
 
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -9,6 +10,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -24,6 +26,8 @@ ALONE = (
     "-nostdinc -nostdinc++ -nostdlib -fno-exceptions -fno-rtti -fsanitize=thread,alignment "
     "-fno-sanitize-recover=alignment"
 ).split()
+#: How long a compiled kernel is kept that nobody uses, in seconds.
+KEPT = 30 * 24 * 3600
 RUNTIME = ("runtime.cpp", "checks.cpp", "mathematics.cpp")
 
 
@@ -67,7 +71,7 @@ def _version() -> str:
 
 @functools.cache
 def folder() -> Path:
-    """Return the folder of compiled kernels."""
+    """Return the folder of compiled kernels; those of long ago are dropped."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     for parent in (Path(home), Path(tempfile.gettempdir())):
         made = parent / f"backpass-cuda-emulator-{os.getuid()}"
@@ -76,6 +80,10 @@ def folder() -> Path:
         except OSError:
             continue
         if os.access(made, os.W_OK):
+            for path in made.glob("*.so"):
+                with contextlib.suppress(FileNotFoundError):  # another process was faster
+                    if path.stat().st_mtime < time.time() - KEPT:
+                        path.unlink()
             return made
     raise OSError("there is no folder to keep compiled kernels in: set XDG_CACHE_HOME")
 
@@ -94,6 +102,7 @@ def build(text: str, options: tuple[str, ...]) -> Path:
     key = hashlib.sha256(_fingerprint() + repr((text, options)).encode()).hexdigest()[:32]
     made = folder() / f"{key}.so"
     if made.exists():
+        os.utime(made)
         return made
     with tempfile.TemporaryDirectory(dir=folder()) as work:
         source, library = Path(work, "kernel.cpp"), Path(work, "kernel.so")
