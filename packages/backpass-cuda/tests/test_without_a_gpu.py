@@ -16,14 +16,17 @@ import pytest
 
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parents[2]
-GRADIENTS = ["values", "derivatives", "corners"]
+GRADIENTS = [ROOT / f"tests/gradients/test_{name}.py" for name in ("values", "corners")]
+DERIVATIVES = [ROOT / "tests/gradients/test_derivatives.py"]
 #: What runs in a process of its own, with options that leave out what runs on the CPU: those that
 #: take longest come first.
 SUITES = {
+    "real derivatives": (DERIVATIVES, "cupy and test_real"),
+    "other derivatives": (DERIVATIVES, "cupy and not test_real"),
     "kernels, single precision": ([ROOT / "tests/test_kernels.py"], "CuPy and float32"),
     "kernels, others": ([ROOT / "tests/test_kernels.py"], "CuPy and not float32"),
     "own": ([TESTS], ""),
-    "gradients": ([ROOT / f"tests/gradients/test_{name}.py" for name in GRADIENTS], "cupy"),
+    "values and corners": (GRADIENTS, "cupy"),
     "programs": ([ROOT / "tests/test_gpu_programs.py"], ""),
 }
 
@@ -31,9 +34,14 @@ SUITES = {
 def run(suite):
     paths, selected = SUITES[suite]
     found = [str(TESTS / "stand_in"), *filter(None, sys.path)]
+    changed = {
+        "PYTHONPATH": os.pathsep.join(found),
+        "BACKPASS_REQUIRE_GPU": "1",
+        "OPENBLAS_NUM_THREADS": "1",  # its threads wait for each other longer than they compute
+    }
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", selected, *paths],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(found), "BACKPASS_REQUIRE_GPU": "1"},
+        env=os.environ | changed,
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -9,17 +9,17 @@ type turns up.
 
 from __future__ import annotations
 
-import functools
 import importlib
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import FunctionType, ModuleType
-from typing import Any, NoReturn, TypeVar
+from types import ModuleType
+from typing import Any
 
 import numpy
 
 from backpass.core import host
+from backpass.core.complaints import complain
 from backpass.core.contractions import contractions
 from backpass.core.extension import cpu
 from backpass.core.operators import operators
@@ -30,7 +30,6 @@ GROUP = "backpass.backends"
 PYTHON_SCALARS = (bool, int, float, complex)
 
 Kernel = Callable[..., Any]
-Class = TypeVar("Class")
 
 
 def no_pool() -> dict[str, int]:
@@ -117,7 +116,6 @@ def _numpy_backend() -> Backend:
     compiled: Mapping[str, Kernel] = {} if cpu is None else cpu.KERNELS
     kernels = {**host.kernels(compiled), **contractions(compiled), **compiled}
     operators.unbroadcast = compiled.get("unbroadcast", _decline)
-    operators.copies = compiled.get("copies", _decline)
     types = (numpy.ndarray, numpy.generic)
     if cpu is None:
         return Backend("NumPy", types, numpy, kernels=kernels)
@@ -134,7 +132,7 @@ def _numpy_backend() -> Backend:
 
 NUMPY = _numpy_backend()
 
-_loaded: list[Backend] = [NUMPY]
+_loaded: list[Backend] = []
 _waiting: list[Any] | None = None
 
 
@@ -159,6 +157,9 @@ def _first_of(kernels: Sequence[Kernel]) -> Kernel:
         return found
 
     return first
+
+
+register(NUMPY)
 
 
 def backends() -> tuple[Backend, ...]:
@@ -284,33 +285,6 @@ def explain(error: Exception) -> Exception | None:
         if found is not None:
             return found
     return None
-
-
-def complain(error: Exception) -> NoReturn:
-    """Raise an error, in better words where a backend has them."""
-    found = explain(error)
-    if found is None:
-        raise error
-    raise found from error
-
-
-def explaining(cls: type[Class]) -> type[Class]:
-    """Let the public methods of a class raise their errors in the backends' words."""
-    for name, method in list(vars(cls).items()):
-        if isinstance(method, FunctionType) and not name.startswith("_"):
-            setattr(cls, name, _explaining(method))
-    return cls
-
-
-def _explaining(method: Kernel) -> Kernel:
-    @functools.wraps(method)
-    def explained(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return method(*args, **kwargs)
-        except Exception as error:
-            complain(error)
-
-    return explained
 
 
 def made_beside(values: Iterable[Any], make: Callable[[Any], Any]) -> Any:

@@ -10,18 +10,17 @@ number, and a call of `grad` differentiates just what has been recorded since it
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy
 
+from backpass.core.complaints import explaining
 from backpass.core.cotangents import accumulate, fit_cotangent, fit_tangent
 from backpass.core.extension import engine
-from backpass.core.operators import operators
 
 serials = itertools.count(1)
 next_serial: Callable[[], int] = serials.__next__
@@ -276,26 +275,7 @@ class Subgraph:
 _quietly = numpy.errstate(all="ignore")
 
 
-_Walk = TypeVar("_Walk", bound=Callable[..., Any])
-
-
-def _explaining(walk: _Walk) -> _Walk:
-    """Let a walk raise the errors of its rules in better words, where a backend has them."""
-
-    @functools.wraps(walk)
-    def explained(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return walk(*args, **kwargs)
-        except Exception as error:
-            better = operators.explain(error)
-            if better is None:
-                raise
-            raise better from error
-
-    return explained  # type: ignore[return-value]
-
-
-@_explaining
+@explaining
 @_quietly
 def backward(
     subgraph: Subgraph,
@@ -338,7 +318,7 @@ def backward(
     return cotangents
 
 
-@_explaining
+@explaining
 @_quietly
 def forward(
     subgraph: Subgraph, tangents: Mapping[Node, Any], *, on_tensors: bool

@@ -288,9 +288,13 @@ class Primitive:
 
     def run_rule(self, rule: Rule, g: Any, saved: Sequence[Any], kwargs: Any) -> Any:
         """Apply a rule to arrays, on their device; `g` may be several."""
-        operands = (*g, *saved) if type(g) is tuple or type(g) is list else (g, *saved)
+        if type(g) is numpy.ndarray:
+            return rule.run(g, saved, kwargs)  # the short way to what follows
+        backend = backend_of((*g, *saved) if type(g) is tuple or type(g) is list else (g, *saved))
+        if backend is NUMPY:
+            return rule.run(g, saved, kwargs)
         whole = functools.partial(_kernel_or_rule, None, rule)
-        return backend_of(operands).place(whole, self.name)(g, *saved, **(kwargs or {}))
+        return backend.place(whole, self.name)(g, *saved, **(kwargs or {}))
 
     # ----- recording -----------------------------------------------------------------------------
 

@@ -310,10 +310,11 @@ from backpass.core.ops.shaping import roll_ as roll
 from backpass.core.ops.shaping import vstack as row_stack
 from backpass.core.ops.sorting import argpartition, partition, searchsorted, sort
 from backpass.cupy import random
-from backpass.cupy.backend import CupyBackend, ndarray
-from backpass.cupy.backend import library as _library
+from backpass.cupy.backend import CupyBackend
 from backpass.cupy.capturing import Captured, capture
 from backpass.cupy.exceptions import CaptureError, DeviceUnavailable, OutOfMemory
+from backpass.cupy.library import library as _library
+from backpass.cupy.library import ndarray
 from backpass.cupy.precision import get_matmul_precision, set_matmul_precision
 from backpass.cupy.transfer import prefetch
 

@@ -6,7 +6,7 @@ from backpass.core.backends import Backend, register
 from backpass.cupy.availability import array_types
 from backpass.cupy.devices import local, place
 from backpass.cupy.kernels import KERNELS
-from backpass.cupy.library import library, ndarray
+from backpass.cupy.library import library
 from backpass.cupy.memory import empty_cache, explain, memory_stats
 from backpass.cupy.streams import capturing
 from backpass.cupy.transfer import from_host, to_host
@@ -29,5 +29,3 @@ CupyBackend = Backend(
     capturing=capturing,
 )
 register(CupyBackend)
-
-__all__ = ["CupyBackend", "library", "ndarray"]

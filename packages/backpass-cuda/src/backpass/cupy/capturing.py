@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 import numpy
 
 from backpass.core import tree
-from backpass.core.backends import complain
+from backpass.core.complaints import complain
 from backpass.core.graph import recording
 from backpass.core.primitive import Primitive
 from backpass.core.tensor import Tensor, add_gradient, is_permanent_leaf

@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from backpass.core.backends import complain
+from backpass.core.complaints import complain
 from backpass.cupy.library import library, ndarray
 
 Function = Callable[..., Any]

@@ -19,7 +19,7 @@ from backpass.core.ops.fft import (
     rfft2,
     rfftn,
 )
-from backpass.cupy.backend import library as _library
+from backpass.cupy.library import library as _library
 
 _made = _Frequencies(_library)
 fftfreq, rfftfreq = _made.fftfreq, _made.rfftfreq

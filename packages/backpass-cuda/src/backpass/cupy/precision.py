@@ -20,7 +20,7 @@ def set_matmul_precision(precision: Precision) -> None:
     ----------
     precision
         `"highest"`, as at first: factors keep their 24 bits.  `"tf32"`: they are rounded to 11 bits
-        for the GPU's tensor cores, which are several times as fast; sums keep 24 bits.
+        for the GPU's tensor cores, which are faster; sums keep 24 bits.
 
     Raises
     ------

@@ -11,7 +11,7 @@ Examples
 
 from backpass.core.ops.sampling import Generator
 from backpass.core.ops.sampling import Sampling as _Sampling
-from backpass.cupy.backend import library as _library
+from backpass.cupy.library import library as _library
 
 _made = _Sampling(_library)
 choice = _made.choice

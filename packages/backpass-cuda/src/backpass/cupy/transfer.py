@@ -14,7 +14,8 @@ from typing import Any
 import numpy
 
 from backpass.core import tree
-from backpass.core.backends import backend_of_type, complain
+from backpass.core.backends import backend_of_type
+from backpass.core.complaints import complain
 from backpass.core.tensor import Tensor
 from backpass.cupy.availability import require
 from backpass.cupy.library import library

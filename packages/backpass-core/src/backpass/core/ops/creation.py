@@ -20,9 +20,9 @@ from backpass.core.backends import (
     PYTHON_SCALARS,
     backend_of,
     backends,
-    explaining,
     made_beside,
 )
+from backpass.core.complaints import explaining_methods
 from backpass.core.devices import move
 from backpass.core.operators import operators
 from backpass.core.ops.shaping import astype, copy_, stack
@@ -66,7 +66,7 @@ def _joined(nested: Any, xp: Any) -> Any:
 operators.methods = {"__array__": joined}
 
 
-@explaining
+@explaining_methods
 class Creation:
     """The creation functions of one array library.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from backpass.core.backends import complain, explaining
+from backpass.core.complaints import complain, explaining_methods
 from backpass.core.tensor import Tensor
 from backpass.core.values import plain
 
@@ -57,7 +57,7 @@ class Generator:
         return f"Generator({self._generator!r})"
 
 
-@explaining
+@explaining_methods
 class Sampling:
     """The functions of one library's module `random`.
 
