@@ -134,11 +134,11 @@ impl Keywords {
 
 /// What an operand is.
 enum Operand {
-    /// A plain Tensor: its value, and its node or `None`.
+    /// A Tensor, or a network's weight, which is one to arithmetic: its value, and its node or `None`.
     Tensor(Own, Own),
     /// Anything that the kernels may know.
     Value,
-    /// A Tensor of a subclass, or a list: the long way.
+    /// A weak Tensor, or a list: the long way.
     Other,
 }
 
@@ -148,7 +148,7 @@ unsafe fn operand(x: *mut PyObject) -> Operand {
     unsafe {
         let engine = engine();
         let class = ffi::Py_TYPE(x);
-        if class == engine.tensor {
+        if class == engine.tensor || ((*class).tp_base == engine.tensor && class != engine.weak) {
             return Operand::Tensor(
                 Own::borrowed(engine.value.read(x)),
                 Own::borrowed(engine.node.read(x)),
@@ -158,7 +158,7 @@ unsafe fn operand(x: *mut PyObject) -> Operand {
             class,
             ffi::Py_TPFLAGS_LIST_SUBCLASS | ffi::Py_TPFLAGS_TUPLE_SUBCLASS,
         ) != 0
-            || ((*class).tp_base == engine.tensor)
+            || class == engine.weak
             || ffi::PyType_IsSubtype(class, engine.tensor) != 0
         {
             return Operand::Other;

@@ -73,6 +73,8 @@ impl Slot {
 pub struct Engine {
     /// `Tensor`
     pub tensor: *mut PyTypeObject,
+    /// `WeakTensor`, the subclass that arithmetic takes for a Python number.
+    pub weak: *mut PyTypeObject,
     /// `Tensor.value`
     pub value: Slot,
     /// `Tensor.node`
@@ -198,6 +200,7 @@ pub fn install(op: *mut PyTypeObject, parts: &Bound<'_, PyDict>) -> PyResult<()>
         reads: Cell::new([std::ptr::null_mut(); 2]),
         names: Names::new(py),
         tensor: tensor.into_ptr().cast(),
+        weak: keep_class("WeakTensor")?,
         node_class: node.into_ptr().cast(),
     };
     // SAFETY: the interpreter's lock is held, and nobody reads the engine now.

@@ -166,6 +166,8 @@ class Unary(Primitive):
 
     def _on_weak(self, x: Tensor, kwargs: Any) -> Tensor:
         """Apply the primitive to a Python float that is being differentiated."""
+        if type(x) is not WeakTensor:
+            return self.op(Tensor(x.value, x.node), **kwargs)  # type: ignore[no-any-return]
         value = x.value if self.kind == "custom" else weak_value(x)
         ans = as_scalar(self.run((value,), kwargs))
         node = None if x.node is None else self.record(x, x.node, value, ans, kwargs)
@@ -322,6 +324,8 @@ class Binary(Primitive):
         """Apply the primitive where no operand is a plain Tensor, but one is a `WeakTensor`."""
         if type(y) is list or type(y) is tuple:
             return self.on_sequences(x, y)
+        if not (type(x) is WeakTensor or type(y) is WeakTensor):
+            return self.op(_unwrapped(x), _unwrapped(y))
         xv, xn = (weak_value(x), x.node) if isinstance(x, Tensor) else (x, None)
         yv, yn = (weak_value(y), y.node) if isinstance(y, Tensor) else (y, None)
         ans = as_scalar(self.run((xv, yv), None))
@@ -574,6 +578,11 @@ class Nary(Primitive):
         return total
 
 
+def _unwrapped(x: Any) -> Any:
+    """Return a Tensor for one of a subclass; anything else as it is."""
+    return Tensor(x.value, x.node) if isinstance(x, Tensor) else x
+
+
 if engine is not None:
     engine.install(
         Binary=Binary,
@@ -581,6 +590,7 @@ if engine is not None:
         Node=Node,
         Tensor=Tensor,
         Unary=Unary,
+        WeakTensor=WeakTensor,
         accumulate=accumulate,
         as_tensors=as_tensors,
         fit_cotangent=fit_cotangent,

@@ -80,7 +80,7 @@ class Argument:
         """Return a fresh Tensor for a leaf of a tree; `None` for what is a constant there."""
         if isinstance(x, Tensor):
             # Integers inside a container are constants.
-            return self._fresh(x, call) if x.value.dtype.kind in "fc" else None
+            return self._fresh(x, call) if x.value.dtype.kind in "fc" and not x.constant else None
         return None if tensors_only or x is None else self._fresh(x, call)
 
     def _fresh(self, x: Any, call: Call) -> Tensor:

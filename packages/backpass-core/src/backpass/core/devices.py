@@ -56,7 +56,7 @@ def move(x: Any, target: Backend, device: Any = None) -> Any:
         return moved
     node = live(x)
     if node is None or not is_inexact(value):
-        return Tensor(moved)
+        return x.remade(moved)
     transfer = _Transfer(source, value, target, moved)
     made = Node(transfer, (node,), None, None, moved.shape, moved.dtype)
     tell(transfer, (node,), moved, None, made)

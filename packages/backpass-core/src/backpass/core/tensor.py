@@ -51,6 +51,8 @@ class Tensor:
     __slots__ = ("__weakref__", "grad", "node", "value")
     #: NumPy and CuPy let a Tensor's own operators go first.
     __array_priority__ = 1000
+    #: Whether it is a constant to transformations of a tree that holds it, floats or not.
+    constant = False
 
     def __init__(self, value: Any, node: Node | None = None) -> None:
         self.value = value
@@ -128,6 +130,10 @@ class Tensor:
     def detach(self) -> Tensor:
         """Return an untracked Tensor of the same value."""
         return Tensor(self.value)
+
+    def remade(self, value: Any) -> Tensor:
+        """Return an untracked Tensor of this kind that holds another value."""
+        return Tensor(value)
 
     def backward(self, gradient: Any = None, *, retain_graph: bool = False) -> None:
         """Add the gradient of this Tensor to `.grad` of the permanent leaves below it.

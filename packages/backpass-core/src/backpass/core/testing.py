@@ -86,6 +86,8 @@ def check_grads(
 
 
 def _is_differentiable(x: Any, place: int) -> bool:
+    if isinstance(x, Tensor) and x.constant:
+        return False
     value = plain(x)
     if isinstance(value, float | complex) and not isinstance(value, bool):
         return True

@@ -1,6 +1,10 @@
 """Trees: lists, tuples, dicts and dataclasses of Tensors; a thin layer over `optree`.
 
 `None` is a leaf: it stands in results where a leaf is not differentiated.
+
+Other classes are trees if they say what their children are: `__tree_flatten__(x)` returns the
+children, what else is needed to build the object again, and a name for each child;
+`__tree_unflatten__(rest, children)` builds it.  Two trees have one structure where `rest` is equal.
 """
 
 from __future__ import annotations
@@ -40,12 +44,16 @@ def _optree() -> Any:
     return optree
 
 
-#: Types of leaves that have been seen not to be dataclasses.
+#: Types of leaves that have been seen to be no trees.
 _no_trees: set[type] = set()
 
 
 def _register(kind: type) -> bool:
-    """Make a dataclass a tree: its fields are the children; tell whether `kind` is one."""
+    """Make a tree of a class that says how, or of a dataclass; tell whether `kind` is one."""
+    if hasattr(kind, "__tree_flatten__"):
+        pair = kind.__tree_flatten__, kind.__tree_unflatten__  # type: ignore[attr-defined]
+        _optree().register_pytree_node(kind, *pair, namespace=NAMESPACE)
+        return True
     if not dataclasses.is_dataclass(kind):
         _no_trees.add(kind)
         return False
