@@ -59,6 +59,9 @@ class Backend:
         Where the arrays lie: `"cpu"`, `"cuda"`.
     from_host, to_host
         Copy a NumPy array to the device, and back.
+    begin_to_host
+        `begin_to_host(x)` begins to copy, and returns a function that waits for the copy alone, not
+        for what the device has been given to do since, and returns it.
     memory_stats, empty_cache
         What `backpass.core.memory_stats` and `backpass.core.empty_cache` say and do there.
     explain
@@ -83,6 +86,7 @@ class Backend:
     device: str = "cpu"
     from_host: Kernel = numpy.asarray
     to_host: Kernel = numpy.asarray
+    begin_to_host: Callable[[Any], Callable[[], Any]] = lambda x: lambda: x
     memory_stats: Callable[[], dict[str, int]] = no_pool
     empty_cache: Callable[[], None] = lambda: None
     explain: Callable[[Exception], Exception | None] = lambda error: None

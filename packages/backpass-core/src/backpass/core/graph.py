@@ -150,6 +150,8 @@ class _Recording(threading.local):
 
     depth = 0
     paused = 0
+    #: How many checkpointed functions are being run for the second time.
+    again = 0
     #: Who is told of each operation on something tracked; see `watching`.
     watcher: Watcher | None = None
     #: What `Knot` has yet to let go; `None` while it is not at work.

@@ -66,6 +66,35 @@ def _values(outputs: Sequence[Any]) -> tuple[Any, ...]:
 
 # ----- checkpoint -------------------------------------------------------------------------------
 
+#: What a function that is run again must find as it was the first time: pairs (save, restore).
+_replayed: list[tuple[Callable[[], Any], Callable[[Any], None]]] = []
+
+
+def replay(save: Callable[[], Any], restore: Callable[[Any], None]) -> None:
+    """Let what a checkpointed function reads besides its arguments be the same when it runs again.
+
+    `save()` is called before the first run; before the second one `restore(saved)` is, and after it
+    `restore` with what `save()` gave just before it. A generator of random numbers is put back so.
+    """
+    _replayed.append((save, restore))
+
+
+def running_again() -> bool:
+    """Tell whether this thread runs a checkpointed function for the second time.
+
+    A function that counts its calls, or keeps a running mean, does not do it then.
+    """
+    return recording.again > 0
+
+
+def _states() -> list[Any]:
+    return [save() for save, _ in _replayed]
+
+
+def _restore(states: Sequence[Any]) -> None:
+    for (_, restore), state in zip(_replayed, states):
+        restore(state)
+
 
 class _Checkpointed:
     """The primitive of one checkpointed call: its rules run the function again."""
@@ -75,6 +104,7 @@ class _Checkpointed:
     def __init__(self, fun: Function, operands: Operands) -> None:
         self.fun = fun
         self.operands = operands
+        self.states = _states()
 
     def run(self, *tensors: Any) -> Any:
         """Run the function with these in the place of the tracked operands."""
@@ -87,7 +117,14 @@ class _Checkpointed:
             Tensor(value, parent if on_tensors else None)
             for value, parent in zip(node.saved, node.parents)
         ]
-        return Recorded(Call(self.run, tuple(tensors), {}, range(len(tensors))))
+        states = _states()
+        _restore(self.states)
+        recording.again += 1
+        try:
+            return Recorded(Call(self.run, tuple(tensors), {}, range(len(tensors))))
+        finally:
+            recording.again -= 1
+            _restore(states)
 
     def pullback(self, g: Any, node: Node, wanted: Collection[Node] | None) -> Sequence[Any]:
         """Run the function again, and walk back through what it records."""
@@ -133,7 +170,8 @@ def checkpoint(fun: Function) -> Function:
 
     What it computes inside is freed at once and computed again when the walk arrives: memory for
     time.  Derivatives of every order and mode are those of `fun`, which must do the same when it is
-    run again.  Tensors that are tracked outside and reached through closures get their gradients.
+    run again; the layers of `backpass.nn` do, dropout and batch norm among them.  Tensors that are
+    tracked outside and reached through closures get their gradients.
 
     Source: A. Griewank, A. Walther, "Algorithm 799: revolve", ACM TOMS 26 (2000).
 
