@@ -16,9 +16,10 @@ def test_the_version_is_that_of_the_distribution():
 
 
 def test_the_import_is_light():
+    late = ("pooch", "requests", "safetensors", "tqdm", "matplotlib")
     program = (
         "import sys, backpass.nn as nn; nn.datasets.load_digits(); nn.optimizers.sgd;"
-        "print([m for m in ('pooch', 'requests', 'tqdm', 'matplotlib') if m in sys.modules])"
+        f"print([m for m in {late} if m in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert run.stdout.strip() == "[]", run.stderr
@@ -31,3 +32,15 @@ def test_the_attribution_of_the_digits_lies_beside_them():
         assert words in text
     assert "https://doi.org/10.24432/C50P49" in text
     assert "https://creativecommons.org/licenses/by/4.0/" in text
+
+
+def test_what_trains_is_imported_when_it_is_first_used():
+    program = """
+import sys, backpass.nn as nn
+late = [f"backpass.nn.{name}" for name in ("data", "datasets", "metrics", "training", "saving")]
+print([name for name in (*late, "numpy.random") if name in sys.modules])
+print([name for name in nn.__all__ if not hasattr(nn, name)], set(nn.__all__) - {*dir(nn)})
+print([name for name in late if name not in sys.modules], nn.Trainer is nn.training.Trainer)
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.stdout.splitlines() == ["[]", "[] set()", "[] True"], run.stderr
