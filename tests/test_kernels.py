@@ -29,7 +29,7 @@ from backpass.core.primitive import Primitive, Rule
 from .gradients.places import Place, cupy_place, primitives, require_gpu, without_kernels
 
 try:
-    importlib.import_module("backpass.nn.optimizers")
+    importlib.import_module("backpass.nn")
 except ImportError:
     OTHERS = frozenset({"momentum_update", "sgd_update"})  # what backpass.nn would have declared
 else:
@@ -44,8 +44,71 @@ if isinstance(GPU, Place):
     NOT_COMPILED = (importlib.import_module("cupy.cuda.compiler").CompileException,)
 BACKENDS: list[Backend] = [NUMPY, *([GPU.backend] if isinstance(GPU, Place) else [])]
 PRIMITIVES = {p.name: p for p in primitives()}
-#: Updates in place: tested apart.
-UPDATES = frozenset({"momentum_update", "sgd_update"})
+#: Updates in place, tested apart: how they are called, and how many arrays each weight takes.
+STEPS = [
+    ("momentum_update", {"learning_rate": 0.25, "momentum": 0.75}, 3),
+    ("sgd_update", {"learning_rate": 0.25}, 2),
+    *(
+        (
+            "velocity_update",
+            {
+                "learning_rate": 0.25,
+                "momentum": 0.75,
+                "dampening": dampening,
+                "weight_decay": decay,
+                "nesterov": nesterov,
+            },
+            3,
+        )
+        for dampening, decay, nesterov in [(0.0, 0.0, False), (0.5, 0.1, False), (0.0, 0.1, True)]
+    ),
+    *(
+        (
+            "adam_update",
+            {
+                "learning_rate": 0.25,
+                "beta1": 0.75,
+                "beta2": 0.875,
+                "eps": 1e-3,
+                "weight_decay": decay,
+                "decoupled": decoupled,
+                "amsgrad": amsgrad,
+                "step": 3,
+            },
+            5 if amsgrad else 4,
+        )
+        for decay, decoupled, amsgrad in [
+            (0.0, False, False),
+            (0.1, False, True),
+            (0.1, True, False),
+        ]
+    ),
+    *(
+        (
+            "rmsprop_update",
+            {
+                "learning_rate": 0.25,
+                "alpha": 0.75,
+                "eps": 1e-3,
+                "weight_decay": 0.1,
+                "momentum": momentum,
+                "centered": centered,
+            },
+            3 + centered + (momentum > 0),
+        )
+        for momentum, centered in [(0.0, False), (0.5, False), (0.5, True)]
+    ),
+    ("adagrad_update", {"learning_rate": 0.25, "eps": 1e-3, "weight_decay": 0.1}, 3),
+    (
+        "lion_update",
+        {"learning_rate": 0.25, "beta1": 0.75, "beta2": 0.875, "weight_decay": 0.1},
+        3,
+    ),
+    ("average_update", {"decay": 0.75}, 2),
+]
+UPDATES = frozenset(name for name, *_ in STEPS)
+#: Arrays that are kept and never negative: under a root, or its bound.
+SQUARES = {"adam_update": (2, 3), "rmsprop_update": (1,), "adagrad_update": (1,)}
 PRODUCTS = frozenset({"matmul", "dot"})
 #: Kernels that move elements: a test each.
 SHAPING = frozenset({"broadcast_to", "reshape", "transpose"})
@@ -1063,28 +1126,32 @@ def test_unbroadcast_declines_what_is_not_a_cotangent_of_that_shape():
 # ----- updates in place ---------------------------------------------------------------------------
 
 
-#: The updates, how they are called, and how many arrays each weight takes.
-STEPS = [
-    ("momentum_update", {"learning_rate": 0.25, "momentum": 0.75}, 3),
-    ("sgd_update", {"learning_rate": 0.25}, 2),
-]
-
-
-def _update(backend: Backend, dtype: str, shapes: list[tuple[int, ...]], roles: int) -> list[Any]:
+def _update(
+    backend: Backend, name: str, dtype: str, shapes: list[tuple[int, ...]], roles: int
+) -> list[Any]:
     made = []
-    for seed in range(roles):
+    for role in range(roles):
         for i, shape in enumerate(shapes):
-            x = ordinary(dtype, int(numpy.prod(shape)), 10 * seed + i).reshape(shape)
-            made.append(backend.from_host(x))
+            x = ordinary(dtype, int(numpy.prod(shape)), 10 * role + i).reshape(shape)
+            kept = 0 < role < roles - 1 and role in SQUARES.get(name, ())
+            made.append(backend.from_host(abs(x) if kept else x))
     return made
 
 
-@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
+def _registered(name: str) -> list[Backend]:
+    return [backend for backend in BACKENDS if name in backend.kernels]
+
+
+CALLS = [
+    pytest.param(backend, name, options, roles, id=f"{backend.name}-{name}-{i}")
+    for i, (name, options, roles) in enumerate(STEPS)
+    for backend in _registered(name)
+]
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("name", "options", "roles"), STEPS)
+@pytest.mark.parametrize(("backend", "name", "options", "roles"), CALLS)
 def test_update(backend, dtype, name, options, roles):
-    if name not in backend.kernels:
-        pytest.skip(f"{backend.name} has no such kernel")
     call = backend.kernels[name]
     reference = (
         PRIMITIVES[name].reference(backend)
@@ -1092,7 +1159,7 @@ def test_update(backend, dtype, name, options, roles):
         else functools.partial(pytest.skip, "backpass.nn, which defines it, is not installed")
     )
     for shapes in ([(5,)], [(3, 4), (4,), (1, 1)], [(70_001,), (0,), (2, 2, 2)]):
-        found, right = (_update(backend, dtype, shapes, roles) for _ in range(2))
+        found, right = (_update(backend, name, dtype, shapes, roles) for _ in range(2))
         assert call(*found, **options) is None
         reference(*right, **options)
         limit = 4 * numpy.finfo(dtype).eps
@@ -1102,13 +1169,10 @@ def test_update(backend, dtype, name, options, roles):
             )
 
 
-@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
-@pytest.mark.parametrize(("name", "options", "roles"), STEPS)
+@pytest.mark.parametrize(("backend", "name", "options", "roles"), CALLS)
 def test_update_refuses_before_it_touches_anything(backend, name, options, roles):
-    if name not in backend.kernels:
-        pytest.skip(f"{backend.name} has no such kernel")
     call = backend.kernels[name]
-    good = _update(backend, "float64", [(4,), (4,)], roles)
+    good = _update(backend, name, "float64", [(4,), (4,)], roles)
     other = backend.from_host(ordinary("float32", 4))
     short = backend.from_host(ordinary("float64", 3))
     strided = backend.from_host(ordinary("float64", 8))[::2]

@@ -69,7 +69,8 @@ class Case:
     label
         What is special about this call.
     module
-        Where NumPy or SciPy has the function: `"numpy"`, `"numpy.linalg"`, `"scipy.special"`.
+        Where NumPy or SciPy has the function: `"numpy"`, `"numpy.linalg"`, `"scipy.special"`; for
+        the functions of networks `"nn.functional"`, which neither has.
     complex
         NumPy has it for complex numbers.
     without
@@ -97,7 +98,13 @@ class Case:
     @property
     def id(self) -> str:
         """What the case is called in a test's name."""
-        return f"{self.name}-{self.label}" if self.label else self.name
+        name = self.name if self.mirrors else f"nn.{self.name}"
+        return f"{name}-{self.label}" if self.label else name
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether NumPy or SciPy has the function."""
+        return self.module.partition(".")[0] in ("numpy", "scipy")
 
     def arguments(self, dtype: Any = "float64", seed: int = 0) -> list[Any]:
         """Return the arguments as NumPy arrays, the same in every run."""

@@ -44,7 +44,7 @@ def scalar(case, namespace):
 def operations():
     """Return what the names in formulas stand for."""
     found = defaultdict(dict)
-    for primitive in primitives("backpass.core.ops"):
+    for primitive in (*primitives("backpass.core.ops"), *primitives("backpass.nn.functional")):
         # Two functions of SciPy are one name there: zeta of one and of two operands.
         found[primitive.name][len(primitive.parameters)] = primitive.op
 

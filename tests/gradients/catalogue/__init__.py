@@ -14,6 +14,7 @@ from . import (
     integrate,
     linalg,
     linear,
+    network,
     padding,
     reductions,
     scipy_linalg,
@@ -45,8 +46,11 @@ FAMILIES = (
     scipy_linalg,
     incomplete,
     stats,
+    *network.FAMILIES,
 )
 CASES: list[Case] = [case for family in FAMILIES for case in family.CASES]
+#: What stands for the library in the modules that mirror none.
+REFERENCES = {network.MODULE: network.REFERENCES}
 #: Names of the other modules whose results are never tracked, by the module.
 NO_GRADIENT: dict[str, frozenset[str]] = {}
 for _family in FAMILIES:
