@@ -1,10 +1,14 @@
 """Stochastic gradient descent, plain and with momentum."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import backpass.numpy as np
+from backpass.core.primitive import Primitive
+from backpass.nn.optimizers.hyperparameters import amount, flag, number
+from backpass.nn.optimizers.optimizer import Optimizer, Options
 from backpass.nn.optimizers.steps import Array, LearningRate, Length, Tree, leaves, stepper
-from backpass.nn.optimizers.updates import momentum_update, sgd_update
+from backpass.nn.optimizers.updates import momentum_update, sgd_update, velocity_update
 
 
 def sgd(weights: Tree, learning_rate: LearningRate) -> Callable[[], None]:
@@ -137,3 +141,106 @@ def sgd_momentum(
         )
 
     return stepper("sgd_momentum", named, learning_rate, update)
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent, with momentum and weight decay if wanted.
+
+    Of each parameter a velocity v is kept if there is momentum. It begins with the first gradient,
+    and each later step makes it ``momentum * v + (1 - dampening) * g``. A step is
+    ``learning_rate * v``. Gradients are thus summed up, as in PyTorch, so that steps are up to
+    ``1 / (1 - momentum)`` times as long as those of `sgd_momentum`, which takes their mean.
+
+    Parameters
+    ----------
+    params : tree, optional
+        The parameters, or groups of them, to be moved in place; see `Optimizer`.
+    learning_rate : float, callable or Tensor
+        The length of a step, as in `sgd`.
+    momentum : float
+        How much of the velocity each step keeps: at least 0, less than 1.
+    dampening : float
+        By how much less than whole a gradient is added to the velocity: from 0 to 1.
+    weight_decay : float
+        ``weight_decay * w`` is added to the gradient.
+    nesterov : bool
+        Whether the step is ``learning_rate * (g + momentum * v)``; only with momentum, and without
+        dampening.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter, a group or a hyperparameter is of the wrong kind or out of range.
+
+    Notes
+    -----
+    I. Sutskever, J. Martens, G. Dahl and G. Hinton, "On the importance of initialization and
+    momentum in deep learning", ICML 2013.
+
+    Examples
+    --------
+    >>> import backpass.numpy as np
+    >>> from backpass.core import grad
+    >>> w = np.array([3.0, 4.0])
+    >>> optimizer = SGD([w], learning_rate=0.25, momentum=0.5)
+    >>> for _ in range(2):
+    ...     gradient = grad(lambda w: np.sum(w * w))(w)
+    ...     optimizer.step()
+    ...     optimizer.zero_grad()
+    >>> w.value
+    array([0., 0.])
+    """
+
+    def __init__(
+        self,
+        params: Tree = None,
+        learning_rate: LearningRate = 1e-3,
+        *,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ) -> None:
+        options = {
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
+        }
+        super().__init__(params, learning_rate, options)
+
+    def _checked(self, options: Options) -> Options:
+        name = self._name
+        made = {
+            "momentum": number(name, "momentum", options["momentum"]),
+            "dampening": amount(name, "dampening", options["dampening"]),
+            "weight_decay": amount(name, "weight_decay", options["weight_decay"]),
+            "nesterov": flag(name, "nesterov", options["nesterov"]),
+        }
+        if made["dampening"] > 1:
+            raise ValueError(
+                f"{name}: `dampening` is {made['dampening']}, but it must be at most 1"
+            )
+        if made["nesterov"] and (not made["momentum"] or made["dampening"]):
+            raise ValueError(f"{name}: `nesterov` needs `momentum`, and no `dampening`")
+        return made
+
+    def _roles(self, options: Options) -> tuple[str, ...]:
+        return ("velocity",) if options["momentum"] else ()
+
+    def _primitive(self, options: Options) -> Primitive:
+        return velocity_update if options["momentum"] else sgd_update
+
+    def _stage(self, options: Options, count: int) -> int:
+        return min(count, 1) if options["momentum"] and options["dampening"] else 0
+
+    def _keywords(self, options: Options, length: Length, stage: Any) -> Options:
+        if not options["momentum"]:
+            decay = options["weight_decay"]
+            return {"learning_rate": length, **({"weight_decay": decay} if decay else {})}
+        # The velocity, 0 at first, takes the first gradient whole.
+        return {
+            "learning_rate": length,
+            **options,
+            "dampening": options["dampening"] if stage else 0.0,
+        }

@@ -1,7 +1,8 @@
 """What every optimizer does: find the Tensors, check, update, clear the gradients."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy
@@ -22,8 +23,10 @@ Update = Callable[[Sequence[int], Sequence[Array], Sequence[Array], Length], Non
 Rate = Callable[[int, Sequence[Array]], Length]
 
 
-def leaves(optimizer: str, weights: Tree) -> dict[str, Tensor]:
+def leaves(optimizer: str, weights: Tree, root: str = "weights") -> dict[str, Tensor]:
     """Return the distinct Tensors of a tree, each by its place, such as ``"weights[0][1]"``.
+
+    The Buffers of a model are left out: they are not trained.
 
     Raises
     ------
@@ -32,24 +35,93 @@ def leaves(optimizer: str, weights: Tree) -> dict[str, Tensor]:
     ValueError
         If there is none.
     """
+    if isinstance(weights, Iterator):  # such as model.parameters()
+        weights = list(weights)
     found: dict[int, tuple[str, Tensor]] = {}
-    flat, structure = tree.flatten(weights)
-    for leaf, accessor in zip(flat, structure.accessors(), strict=True):
-        place = accessor.codify("weights")
+    for place, leaf in located(weights, root):
         if not isinstance(leaf, Tensor):
             raise TypeError(
                 f"{optimizer}: `{place}` is {type(leaf).__name__}, not a Tensor; "
                 "make it one with backpass.numpy.array(...)"
             )
-        if leaf.dtype.kind not in "fc":
-            raise TypeError(
-                f"{optimizer}: `{place}` holds {leaf.dtype}, which has no gradient; "
-                "use .astype(float)"
-            )
+        if is_buffer(leaf):
+            continue
+        check_kind(optimizer, place, leaf)
         found.setdefault(id(leaf), (place, leaf))
     if not found:
-        raise ValueError(f"{optimizer}: `weights` holds no Tensor, so there is nothing to train")
+        raise ValueError(f"{optimizer}: `{root}` holds no Tensor, so there is nothing to train")
     return dict(found.values())
+
+
+def located(weights: Tree, root: str) -> list[tuple[str, Any]]:
+    """Return the leaves of a tree and the place of each, such as ``"weights[0].layers.1.bias"``."""
+    flat, structure = tree.flatten(weights)
+    return [
+        (_IN_A_MODEL.sub(r".\1", accessor.codify(root)), leaf)
+        for leaf, accessor in zip(flat, structure.accessors(), strict=True)
+    ]
+
+
+#: How a leaf of a model, whose path stands in the quotes, is written by optree.
+_IN_A_MODEL = re.compile(r"\[<flat index '([^']*)'>\]")
+
+
+def is_buffer(leaf: Any) -> bool:
+    """Tell whether a leaf is never trained, unlike a Parameter that is frozen now."""
+    return isinstance(leaf, Tensor) and type(leaf).constant is True
+
+
+def check_kind(optimizer: str, place: str, leaf: Any) -> None:
+    """Raise for weights that are no floats.
+
+    Raises
+    ------
+    TypeError
+        If they are integers, for one.
+    """
+    if leaf.dtype.kind not in "fc":
+        raise TypeError(
+            f"{optimizer}: `{place}` holds {leaf.dtype}, which has no gradient; use .astype(float)"
+        )
+
+
+def gather(
+    optimizer: str, places: Sequence[str], tensors: Sequence[Tensor]
+) -> tuple[list[int], list[Array]]:
+    """Return the indices of the Tensors that a gradient has reached, and the steepest ascents.
+
+    Raises
+    ------
+    ValueError
+        If a gradient has another shape than its Tensor.
+    TypeError
+        If one is complex, and its Tensor is not.
+    """
+    # In one pass and with few attributes: a small network's step takes some 50 microseconds.
+    reached, gradients = [], []
+    for i, w in enumerate(tensors):
+        g = w.grad
+        if g is None or w.constant:  # frozen, perhaps after the gradient came
+            continue
+        if g.shape != w.value.shape:
+            raise ValueError(
+                f"{optimizer}: `{places[i]}.grad` has shape {g.shape}, but the Tensor has "
+                f"{w.shape}; leave .grad to grad(), or set it to None"
+            )
+        reached.append(i)
+        if g.dtype.kind == "c":
+            g = ascent(optimizer, f"{places[i]}.grad", g, w.value)
+        gradients.append(g)
+    return reached, gradients
+
+
+def ascent(optimizer: str, place: str, g: Array, w: Array) -> Array:
+    """Return the direction in which a real function of w rises: of complex ones, the conjugate."""
+    if g.dtype.kind != "c":
+        return g
+    if w.dtype.kind != "c":
+        raise TypeError(f"{optimizer}: `{place}` holds {g.dtype}, but its Tensor {w.dtype}")
+    return g.conj()
 
 
 def stepper(
@@ -70,21 +142,9 @@ def stepper(
 
     def run() -> None:
         nonlocal steps
-        # In one pass and with few attributes: a small network's step takes some 50 microseconds.
-        reached, found, gradients = [], [], []
-        for i, w in enumerate(tensors):
-            g = w.grad
-            if g is None:
-                continue
-            if g.shape != w.value.shape:
-                raise ValueError(
-                    f"{optimizer}: `{places[i]}.grad` has shape {g.shape}, but the Tensor has "
-                    f"{w.shape}; leave .grad to grad(), or set it to None"
-                )
-            reached.append(i)
-            found.append(w)
-            gradients.append(g.conj() if g.dtype.kind == "c" else g)
+        reached, gradients = gather(optimizer, places, tensors)
         length = rate(steps, gradients)
+        found = [tensors[i] for i in reached]
         if reached:
             update(reached, [w.writable() for w in found], gradients, length)
         for w in found:
