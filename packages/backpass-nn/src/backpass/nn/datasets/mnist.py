@@ -2,14 +2,12 @@
 
 import logging
 import os
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from backpass.nn.datasets.download import DownloadError, download
-from backpass.nn.datasets.idx import damaged, read_idx
+from backpass.nn.datasets import idx_images
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +23,6 @@ SHA256 = {
     "t10k-images-idx3-ubyte": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
     "t10k-labels-idx1-ubyte": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
 }
-_TRAIN = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
-_TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 
 class Mnist(NamedTuple):
@@ -97,86 +93,5 @@ def load_mnist(folder: str | os.PathLike[str] | None = None) -> Mnist:
     >>> data.train_images.shape                                                 # doctest: +SKIP
     (60000, 28, 28)
     """
-    place, named_by = _folder(folder)
-    files = {name: file for name in SHA256 if (file := _find(place, name)) is not None}
-    attempts: list[str] = []
-    if named_by is None or set(files) != set(_TEST):
-        try:
-            for name in SHA256:
-                if name not in files:
-                    files[name] = download(f"{name}.gz", SHA256[name], MIRRORS, place)
-        except DownloadError as error:
-            attempts = error.attempts
-
-    missing = [name for name in SHA256 if name not in files]
-    if not missing:
-        return Mnist(*_read(files, *_TRAIN), *_read(files, *_TEST))
-    if all(name in files for name in _TEST):
-        return _divide(*_read(files, *_TEST), place)
-    raise FileNotFoundError(
-        "MNIST could not be loaded. What was tried:\n"
-        + "".join(f"  {place / name}[.gz]: there is no such file\n" for name in missing)
-        + "".join(f"  {attempt}\n" for attempt in attempts)
-        + "Put the four files of MNIST into a folder and name it "
-        + ("in BACKPASS_DATA or as the argument `folder`" if named_by is None else f"in {named_by}")
-        + ", or use load_digits(), which needs no files."
-    )
-
-
-def _folder(folder: str | os.PathLike[str] | None) -> tuple[Path, str | None]:
-    """Return where the files belong, and what the user named this place with, if anything."""
-    named_by = "the argument `folder`"
-    if folder is None:
-        folder = os.environ.get("BACKPASS_DATA") or None
-        named_by = "BACKPASS_DATA"
-    if folder is None:
-        import pooch  # type: ignore[import-untyped]
-
-        return Path(pooch.os_cache("backpass")) / "mnist", None
-    place = Path(folder).expanduser()
-    if place.exists() and not place.is_dir():
-        raise NotADirectoryError(
-            f"{named_by} must name the folder that holds the files of MNIST, but {place} is a file"
-        )
-    return place, named_by
-
-
-def _find(folder: Path, name: str) -> Path | None:
-    for file in (folder / f"{name}.gz", folder / name):
-        if file.is_file():
-            return file
-    return None
-
-
-def _read(
-    files: dict[str, Path], images_name: str, labels_name: str
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    images = read_idx(files[images_name], ndim=3)
-    labels = read_idx(files[labels_name], ndim=1)
-    if images.shape[1:] != (28, 28) or len(images) == 0:
-        raise damaged(
-            files[images_name],
-            f"it holds {len(images)} images of {images.shape[1]} x {images.shape[2]} pixels, "
-            f"where MNIST has images of 28 x 28",
-        )
-    if len(labels) != len(images):
-        raise damaged(
-            files[labels_name],
-            f"it holds {len(labels)} labels for the {len(images)} images of {files[images_name]}",
-        )
-    if labels.max() > 9:
-        raise damaged(
-            files[labels_name], f"it holds the label {labels.max()}, where MNIST has 0 to 9"
-        )
-    return images, labels.astype(np.int64)
-
-
-def _divide(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], place: Path) -> Mnist:
-    """Make a training and a test set of the test images alone."""
-    n = len(images) * 4 // 5
-    logger.warning(
-        "MNIST: only the %s test images are in %s; the first %s are used for training and the "
-        "last %s for testing",
-        *(f"{len(images):,}", place, f"{n:,}", f"{len(images) - n:,}"),
-    )
-    return Mnist(images[:n], labels[:n], images[n:], labels[n:])
+    published = idx_images.Publication("MNIST", "mnist", False, False, MIRRORS, SHA256)
+    return Mnist(*idx_images.load(published, folder, logger))
