@@ -311,6 +311,46 @@ def test_weights_are_read_and_written_where_they_are():
         assert calls.count == count
 
 
+@pytest.mark.parametrize("name", ["Adam", "AdamW"])
+def test_a_graph_counts_the_steps_of_adam(name):
+    optimizers = pytest.importorskip("backpass.nn.optimizers")
+    import backpass.numpy as np
+
+    w, h = cp.array([1.0, 2.0]), np.array([1.0, 2.0])
+    optimizer = getattr(optimizers, name)([w], cp.array(0.1), capturable=True)
+    right = getattr(optimizers, name)([h], 0.1)
+
+    def step(x):
+        grad(lambda w: cp.sum((w - x) ** 2))(w)
+        optimizers.clip_grad_norm([w], 2.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    calls = Calls(step)
+    captured = cp.capture(calls)
+    for i in range(8):
+        captured(cp.array([float(i), 0.0]))
+        h.grad = 2 * (h.value - [i, 0.0])
+        optimizers.clip_grad_norm([h], 2.0)
+        right.step()
+        assert_allclose(get(w), h.value, rtol=1e-10)
+    assert calls.count == 2
+    assert optimizer.state_dict()["0.step"] == 8
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW"])
+def test_the_number_of_a_step_does_not_become_part_of_a_graph(name):
+    optimizers = pytest.importorskip("backpass.nn.optimizers")
+    w = cp.array([1.0])
+    optimizer = getattr(optimizers, name)([w], 0.1)
+
+    def step(x):
+        grad(lambda w: cp.sum((w - x) ** 2))(w)
+        optimizer.step()
+
+    refused(step, cp.ones(1), match="make the optimizer with capturable=True", error=RuntimeError)
+
+
 @pytest.mark.parametrize("permanent", [False, True])
 def test_weights_that_are_arguments_too_are_not_copied(permanent):
     optimizers = pytest.importorskip("backpass.nn.optimizers")

@@ -23,6 +23,7 @@ from backpass.core import (
     value_and_grad,
     vjp,
 )
+from backpass.core.backends import backend_of
 
 TESTS = Path(__file__).resolve().parent
 
@@ -299,6 +300,13 @@ def test_out_of_memory_names_the_gpu_of_the_operands(two):
 
 
 # ----- training ----------------------------------------------------------------------------------
+
+
+def test_a_copy_to_the_cpu_begins_on_the_arrays_gpu(two):
+    x = on(two, 1, X)
+    with two.cuda.Device(1):
+        x = x * 2
+    assert_array_equal(backend_of((x,)).begin_to_host(x)(), 2 * X)
 
 
 @pytest.mark.parametrize("captured", [False, True])

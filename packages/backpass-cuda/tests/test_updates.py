@@ -225,3 +225,73 @@ def test_an_optimizer_refuses_a_rate_on_another_device():
     with pytest.raises(TypeError, match=r"`learning_rate` lies on 'cuda'.*to_device"):
         run()
     assert_array_equal(w.value, 1.0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex128"])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("SGD", {}),
+        ("SGD", {"weight_decay": 0.1}),
+        ("SGD", {"momentum": 0.9, "dampening": 0.5}),
+        ("SGD", {"momentum": 0.9, "nesterov": True}),
+        ("Adam", {"amsgrad": True, "weight_decay": 0.1}),
+        ("AdamW", {}),
+        ("AdamW", {"capturable": True}),
+        ("RMSprop", {"momentum": 0.9, "centered": True}),
+        ("Adagrad", {"initial_accumulator_value": 0.1, "learning_rate_decay": 0.1}),
+        ("Lion", {"weight_decay": 0.1}),
+        ("Muon", {}),
+    ],
+)
+@pytest.mark.parametrize("there", [False, True], ids=["number", "array"])
+def test_an_optimizer_takes_the_steps_that_it_takes_on_the_cpu(name, options, dtype, there):
+    optimizers = pytest.importorskip("backpass.nn.optimizers")
+    import backpass.numpy as np
+
+    if name == "Muon" and dtype == "complex128":
+        pytest.skip("Muon is for real matrices")
+    shapes = [(3, 4), (2, 2)] if name == "Muon" else [(3, 4), (), (0,), (5,)]
+    random = numpy.random.default_rng(0)
+
+    def draw():
+        return [random.standard_normal(shape).astype(dtype) for shape in shapes]
+
+    first = draw()
+    weights, here, params = ([like(x) for x in first] for like in (cp.array, np.array, cp.array))
+    rate = cp.array(0.1) if there else 0.1
+    optimizer = getattr(optimizers, name)(weights, rate, **options)
+    pure = getattr(optimizers, name)(learning_rate=rate, **options)
+    right = getattr(optimizers, name)(here, 0.1, **options)
+    state = pure.init(params)
+    for _ in range(4):
+        for w, h, g in zip(weights, here, draw(), strict=True):
+            w.grad, h.grad = cp.array(g).value, g
+        params, state = pure.update([w.grad for w in weights], state, params)
+        optimizer.step()
+        right.step()
+        optimizer.load_state_dict(optimizer.state_dict())
+    for w, h, p in zip(weights, here, params, strict=True):
+        assert w.dtype == p.dtype == dtype
+        assert_allclose(w.value.get(), h.value, rtol=1e-4, atol=1e-5)
+        assert_allclose(p.value.get(), h.value, rtol=1e-4, atol=1e-5)
+
+
+def test_averages_and_bounds_of_gradients():
+    optimizers = pytest.importorskip("backpass.nn.optimizers")
+    w = cp.zeros(2)
+    average = optimizers.ExponentialMovingAverage([w], decay=0.75)
+    w[...] = 4.0
+    average.update()
+    with average.swapped():
+        assert_array_equal(w.value.get(), 1.0)
+    assert_array_equal(average.state_dict()["0.average"].get(), 1.0)
+    average.load_state_dict(average.state_dict())
+    for order, norm in ((2.0, 5.0), (1.0, 7.0), (float("inf"), 4.0), (3.0, 91 ** (1 / 3))):
+        w.grad = cp.array([3.0, -4.0]).value
+        found = optimizers.clip_grad_norm([w], 1.0, norm_type=order)
+        assert_allclose(found.get(), norm)
+        assert_allclose(w.grad.get(), numpy.array([3.0, -4.0]) / norm)
+    w.grad = cp.array([3.0, -4.0]).value
+    optimizers.clip_grad_value([w], 3.5)
+    assert_array_equal(w.grad.get(), [3.0, -3.5])

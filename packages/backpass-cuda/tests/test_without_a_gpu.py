@@ -5,10 +5,14 @@ what leans on NumPy fails here and not on the first machine with a GPU.  Kernels
 compiled by the system's C++ compiler, and run.
 """
 
+import functools
+import json
 import os
 import runpy
+import signal
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -31,46 +35,95 @@ SUITES = {
 }
 
 
-def run(suite):
-    paths, selected = SUITES[suite]
-    found = [str(TESTS / "stand_in"), *filter(None, sys.path)]
-    changed = {
-        "PYTHONPATH": os.pathsep.join(found),
-        "BACKPASS_REQUIRE_GPU": "1",
-        "OPENBLAS_NUM_THREADS": "1",  # its threads wait for each other longer than they compute
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", selected, *paths],
-        env=os.environ | changed,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-
-
-@pytest.fixture(scope="module")
-def runs(request):
-    """Give the suites that were asked for, running: as many at once as there are processors."""
-    if sys.platform != "linux":
-        pytest.skip("the emulator of CUDA C++ is written for Linux")
-    compiling = runpy.run_path(str(TESTS / "stand_in/cuda_emulator/compiling.py"))
-    if compiling["compiler"]() is None:
-        pytest.skip("there is no C++ compiler to run the kernels with: install g++, or set CXX")
-    here = [item for item in request.session.items if item.path == request.path]
-    chosen = {item.callspec.params["suite"] for item in here}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield {s: pool.submit(run, s) for s in SUITES if s in chosen and not missing(s)}
-
-
 def missing(suite):
     return [path for path in SUITES[suite][0] if not path.exists()]
 
 
+def obstacle():
+    """Say why nothing can run here; `None` where it can."""
+    if os.environ.get("BACKPASS_REQUIRE_GPU") == "1":
+        return "there is a GPU"
+    if sys.platform != "linux":
+        return "the emulator of CUDA C++ is written for Linux"
+    compiling = runpy.run_path(str(TESTS / "stand_in/cuda_emulator/compiling.py"))
+    if compiling["compiler"]() is None:
+        return "there is no C++ compiler to run the kernels with: install g++, or set CXX"
+    return None
+
+
+class Beside:
+    """A process that runs suites beside the other tests, which go first."""
+
+    def __init__(self, suites):
+        found = [str(TESTS / "stand_in"), *filter(None, sys.path)]
+        changed = {
+            "PYTHONPATH": os.pathsep.join(found),
+            "BACKPASS_REQUIRE_GPU": "1",
+            "OPENBLAS_NUM_THREADS": "1",  # its threads wait for each other longer than they compute
+        }
+        self._said = tempfile.TemporaryFile(mode="w+")  # noqa: SIM115
+        self._process = subprocess.Popen(
+            ["nice", sys.executable, __file__, *suites],
+            env=os.environ | changed,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=self._said,
+            start_new_session=True,  # what it starts ends with it
+        )
+
+    @functools.cached_property
+    def results(self):
+        """Wait for all; give each suite's exit status, and what it said."""
+        status = self._process.wait()
+        assert status == 0, f"{__file__} ended with status {status}"
+        self._said.seek(0)
+        return json.load(self._said)
+
+    def stop(self):
+        """End what nobody waits for any more."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGTERM)
+            self._process.wait()
+        self._said.close()
+
+
+def start(chosen):
+    """Run suites from now on; give what ends them.  `conftest.py` calls this."""
+    global beside
+    suites = [suite for suite in SUITES if suite in chosen and not missing(suite)]
+    if obstacle() or not suites:
+        return lambda: None
+    beside = Beside(suites)
+    return beside.stop
+
+
 @pytest.mark.parametrize("suite", SUITES)
-@pytest.mark.skipif(os.environ.get("BACKPASS_REQUIRE_GPU") == "1", reason="there is a GPU")
-def test_with_a_stand_in(suite, runs):
+def test_with_a_stand_in(suite):
+    if reason := obstacle():
+        pytest.skip(reason)
     if missing(suite):
         pytest.skip(f"outside the repository: there is no {missing(suite)[0]}")
-    done = runs[suite].result()
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
-    assert " passed" in done.stdout
+    status, said = beside.results[suite]
+    assert status == 0, said[-3000:]
+    assert " passed" in said
+
+
+def run(suite):
+    paths, selected = SUITES[suite]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", selected, *paths],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return done.returncode, done.stdout
+
+
+def main(suites):
+    """Run suites, as many at once as there are processors; write what came of them."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        json.dump(dict(zip(suites, pool.map(run, suites))), sys.stdout)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

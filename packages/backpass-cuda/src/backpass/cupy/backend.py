@@ -9,7 +9,7 @@ from backpass.cupy.kernels import KERNELS
 from backpass.cupy.library import library
 from backpass.cupy.memory import empty_cache, explain, memory_stats
 from backpass.cupy.streams import capturing
-from backpass.cupy.transfer import from_host, to_host
+from backpass.cupy.transfer import begin_to_host, from_host, to_host
 
 #: What the entry point names.
 CupyBackend = Backend(
@@ -21,6 +21,7 @@ CupyBackend = Backend(
     device="cuda",
     from_host=from_host,
     to_host=to_host,
+    begin_to_host=begin_to_host,
     memory_stats=memory_stats,
     empty_cache=empty_cache,
     explain=explain,

@@ -8,7 +8,7 @@ copies runs, so that they and the computation do not wait for each other.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy
@@ -39,6 +39,33 @@ def from_host(x: Any) -> Any:
 def to_host(x: Any) -> Any:
     """Copy an array to the CPU, as a NumPy array; it is there when this returns."""
     return require().asnumpy(x)
+
+
+def begin_to_host(x: Any) -> Callable[[], Any]:
+    """Begin to copy an array to the CPU; return a function that waits for it.
+
+    It waits for the copy and what came before in the current stream of the array's GPU, not for
+    what has come since.
+    """
+    refuse_capture("a copy to the CPU")
+    try:
+        with library.cuda.Device(x.data.device_id):
+            x = x if x.flags.c_contiguous else x.copy()
+            stream = library.cuda.get_current_stream()
+            # From CuPy's pool, which gives the same piece again and again.
+            memory = library.cuda.alloc_pinned_memory(max(x.nbytes, 1))
+            there = numpy.frombuffer(memory, x.dtype, x.size).reshape(x.shape)
+            if x.size:
+                x.data.copy_to_host_async(there.ctypes.data, x.nbytes, stream)
+            ended = stream.record()
+    except Exception as error:
+        complain(error)
+
+    def arrived() -> Any:
+        ended.synchronize()
+        return there.copy()
+
+    return arrived
 
 
 def refuse(x: Any) -> None:

@@ -85,8 +85,10 @@ class Table(NamedTuple):
     packed: Any
 
 
-def sgd_update(*arrays: Any, learning_rate: Any) -> Any:
+def sgd_update(*arrays: Any, learning_rate: Any, weight_decay: Any = None) -> Any:
     """Subtract `learning_rate` times each gradient from its weight."""
+    if weight_decay is not None:
+        return NotImplemented
     return _take(SGD, arrays, (learning_rate,))
 
 

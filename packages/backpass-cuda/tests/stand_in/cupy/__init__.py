@@ -13,6 +13,7 @@ import builtins
 import functools
 import math
 import operator
+import types
 
 import numpy
 from numpy import *  # noqa: F403 - dtypes and constants, as CuPy has them
@@ -662,6 +663,14 @@ def broadcast_arrays(*args):
 
 def broadcast_to(array, shape):
     return _view(numpy.broadcast_to(_array(array), shape), array)
+
+
+def _as_strided(x, shape=None, strides=None):
+    made = numpy.lib.stride_tricks.as_strided(_array(x), shape, strides)
+    return _view(made, x)
+
+
+lib = types.SimpleNamespace(stride_tricks=types.SimpleNamespace(as_strided=_as_strided))
 
 
 def squeeze(a, axis=None):
