@@ -54,6 +54,58 @@ def test_integers_are_pooled():
     assert found.dtype.kind == "i"
 
 
+@pytest.mark.parametrize("border", [0, 1])
+def test_booleans_are_pooled(border):
+    x = numpy.array([[[True, False, False, False]]])
+    found = functional.max_pool1d(x, 2, padding=border).value
+    assert found.dtype == bool
+    numpy.testing.assert_array_equal(found[0, 0], [[True, False], [True, False, False]][border])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "bool"])
+def test_the_mean_of_small_integers_does_not_overflow(dtype):
+    most = numpy.ones((1, 2, 4, 4), dtype) * (1 if dtype == "bool" else numpy.iinfo(dtype).max)
+    for y in (
+        functional.avg_pool2d(most.astype(dtype), 2),
+        functional.avg_pool2d(most.astype(dtype), 3, 1, 1, count_include_pad=False),
+        functional.adaptive_avg_pool2d(most.astype(dtype), 1),
+        functional.adaptive_avg_pool2d(most.astype(dtype), 3),
+    ):
+        assert y.dtype == numpy.float64
+        numpy.testing.assert_array_equal(y.value, numpy.full(y.shape, float(most.max())))
+
+
+def test_the_mean_in_half_precision_is_added_up_in_single():
+    x = numpy.full((1, 1, 16, 16), 4000, "float16")
+    y = functional.avg_pool2d(x, 16)
+    assert y.dtype == numpy.float16
+    assert y.value.item() == 4000
+    x = numpy.random.default_rng(0).normal(size=(1, 1, 9, 9)).astype("float16")
+    w = numpy.random.default_rng(1).normal(size=(1, 1, 7, 7)).astype("float16")
+    g = grad(lambda x: (functional.avg_pool2d(x, 3, 1) * w).sum())(x)
+    wide, right = w.astype("float64"), numpy.zeros((9, 9))
+    for i, j in numpy.ndindex(7, 7):
+        right[i : i + 3, j : j + 3] += wide[0, 0, i, j] / 9
+    assert g.dtype == numpy.float16
+    numpy.testing.assert_allclose(g[0, 0], right, rtol=2**-10, atol=2**-20)
+
+
+def test_complex_numbers_have_no_largest():
+    with pytest.raises(TypeError, match="max_pool1d: `x` holds complex128"):
+        functional.max_pool1d(numpy.ones((1, 4), complex), 2)
+
+
+def test_an_empty_batch_has_an_empty_output():
+    x = numpy.zeros((0, 2, 5, 5))
+    for f in (
+        lambda x: functional.max_pool2d(x, 3, 2, 1),
+        lambda x: functional.avg_pool2d(x, 3, 2, 1),
+        lambda x: functional.adaptive_avg_pool2d(x, 3),
+    ):
+        assert f(x).shape == (0, 2, 3, 3)
+        assert grad(lambda x, f=f: f(x).sum())(x).shape == x.shape
+
+
 def test_a_large_window_has_numbers_of_more_bytes():
     x = numpy.zeros((1, 1, 1, 300))
     x[..., 290] = 1

@@ -15,6 +15,8 @@ import numpy
 
 from backpass.core import Tensor
 from backpass.core.extend import defjvp, defvjp, linear, primitive
+from backpass.nn.functional.checking import operand
+from backpass.nn.functional.precision import rounded, wide
 from backpass.nn.functional.windows import (
     Pair,
     Widths,
@@ -40,17 +42,18 @@ def max_pool2d_(
     Of several the first wins; nan is larger than all.  The number takes a byte if it fits.
     """
     counts = placed(size, window, stride, padding, dilation)
-    lowest = -numpy.inf if x.dtype.kind == "f" else numpy.iinfo(x.dtype).min
-    wide = padded(xp, x, padding, lowest)
+    kind = x.dtype.kind
+    lowest = -numpy.inf if kind == "f" else kind != "b" and numpy.iinfo(x.dtype).min
+    framed = padded(xp, x, padding, lowest)
     every = [there for _, there in steps(window, stride, dilation, counts)]
-    best = wide[every[0]].copy()
+    best = framed[every[0]].copy()
     winner = xp.zeros(best.shape, numpy.min_scalar_type(len(every) - 1))
     real = padded(xp, xp.ones(size, bool), padding)
     real_so_far = real[every[0]].copy()
     for k, there in enumerate(every[1:], 1):
-        v = xp.ascontiguousarray(wide[there])  # moved once, then read several times
+        v = xp.ascontiguousarray(framed[there])  # moved once, then read several times
         larger = ~(best >= v) & (best == best)
-        if wide is not x:
+        if framed is not x:
             # The border wins over nothing: the first real element does over the border.
             larger |= real[there] & ~real_so_far
             real_so_far |= real[there]
@@ -74,10 +77,10 @@ def max_pool2d_input(
 ) -> Any:
     """Add each element of y where the winner of its window was."""
     shape = [n + before + after for n, (before, after) in zip(size, padding)]
-    wide = xp.zeros((*y.shape[:-2], *shape), y.dtype)
-    where = _places_of(xp, winner, wide.shape, window, stride, dilation)
-    xp.add.at(wide.reshape(-1), where, y.reshape(-1))
-    return wide[inside(shape, padding)]
+    framed = xp.zeros((*y.shape[:-2], *shape), y.dtype)
+    where = _places_of(xp, winner, framed.shape, window, stride, dilation)
+    xp.add.at(framed.reshape(-1), where, y.reshape(-1))
+    return framed[inside(shape, padding)]
 
 
 @primitive
@@ -93,9 +96,9 @@ def max_pool2d_pick(
     dilation: Pair,
 ) -> Any:
     """Return the element at each place that was its window's winner."""
-    wide = padded(xp, x, padding)
-    where = _places_of(xp, winner, wide.shape, window, stride, dilation)
-    return xp.take(wide.reshape(-1), where).reshape(winner.shape)
+    framed = padded(xp, x, padding)
+    where = _places_of(xp, winner, framed.shape, window, stride, dilation)
+    return xp.take(framed.reshape(-1), where).reshape(winner.shape)
 
 
 def _places_of(
@@ -141,7 +144,7 @@ def avg_pool2d_(
 ) -> Any:
     """Return the mean of what the window sees at each place."""
     counts = placed(size, window, stride, padding, (1, 1))
-    total = padded(xp, x, padding)
+    total = wide(padded(xp, x, padding))
     # First the rows of a window are added up, then the columns.
     for axis in (-2, -1):
         k, s, n = window[axis], stride[axis], counts[axis]
@@ -150,7 +153,8 @@ def avg_pool2d_(
         total = parts[0] if k == 1 else parts[0] + parts[1]
         for part in parts[2:]:
             total += part
-    return total / _lengths(xp, total, size, window, stride, padding, count_include_pad)
+    total = total / _lengths(xp, total, size, window, stride, padding, count_include_pad)
+    return rounded(total, x)
 
 
 @primitive
@@ -166,16 +170,16 @@ def avg_pool2d_input(
 ) -> Any:
     """Spread each element of y evenly over its window."""
     shape = [n + before + after for n, (before, after) in zip(size, padding)]
-    made = y / _lengths(xp, y, size, window, stride, padding, count_include_pad)
+    made = wide(y) / _lengths(xp, y, size, window, stride, padding, count_include_pad)
     for axis in (-1, -2):
         k, s, n = window[axis], stride[axis], made.shape[axis]
         along = (slice(None),) * (-1 - axis)
         length = (*made.shape[:axis], shape[axis], *made.shape[made.ndim + axis + 1 :])
-        wide = xp.zeros(length, made.dtype)
+        spread = xp.zeros(length, made.dtype)
         for i in range(k):
-            wide[(..., slice(i, i + s * (n - 1) + 1, s), *along)] += made
-        made = wide
-    return made[inside(shape, padding)]
+            spread[(..., slice(i, i + s * (n - 1) + 1, s), *along)] += made
+        made = spread
+    return rounded(made[inside(shape, padding)], y)
 
 
 def _lengths(
@@ -215,12 +219,12 @@ def adaptive_avg_pool2d_(xp: Any, x: Any, *, size: Pair, counts: Pair) -> Any:
 @primitive
 def adaptive_avg_pool2d_input(xp: Any, y: Any, *, size: Pair, counts: Pair) -> Any:
     """Spread each element of y evenly over its part."""
-    wide = xp.zeros((*y.shape[:-1], size[1]), y.dtype)
+    narrow = xp.zeros((*y.shape[:-1], size[1]), y.dtype)
     for j, part in enumerate(_parts(size[1], counts[1])):
-        wide[..., part] += y[..., j : j + 1] / (part.stop - part.start)
+        narrow[..., part] += y[..., j : j + 1] / (part.stop - part.start)
     made = xp.zeros((*y.shape[:-2], *size), y.dtype)
     for i, part in enumerate(_parts(size[0], counts[0])):
-        made[..., part, :] += wide[..., i : i + 1, :] / (part.stop - part.start)
+        made[..., part, :] += narrow[..., i : i + 1, :] / (part.stop - part.start)
     return made
 
 
@@ -284,6 +288,8 @@ def max_pool2d(
     ------
     ValueError
         If a window is larger than the padded image, or an option is out of range.
+    TypeError
+        If `x` does not hold real numbers.
 
     Examples
     --------
@@ -349,7 +355,7 @@ def avg_pool2d(
     -------
     Tensor
         Of shape (batch, channels, ``(height + 2 * padding - kernel height) // stride + 1``, and
-        likewise for the width).
+        likewise for the width), in the dtype of `x`; in double precision for integers.
 
     Raises
     ------
@@ -425,6 +431,10 @@ def _max_pool(
     function: str, count: int, x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any
 ) -> Tensor:
     x, alone = as_images(function, x, count)
+    if x.dtype.kind not in "fiub":
+        raise TypeError(
+            f"{function}: `x` holds {x.dtype}, of which none is the largest: pool real numbers"
+        )
     window, stride, widths = _read(function, count, kernel_size, stride, padding)
     dilation = pair(function, "dilation", dilation, count, 1)
     size = (x.shape[2], x.shape[3])
@@ -442,7 +452,7 @@ def _avg_pool(
     padding: Any,
     count_include_pad: bool,
 ) -> Tensor:
-    x, alone = as_images(function, x, count)
+    x, alone = as_images(function, operand(x), count)
     window, stride, widths = _read(function, count, kernel_size, stride, padding)
     size = (x.shape[2], x.shape[3])
     places(function, size, window, stride, widths, (1, 1))
@@ -458,7 +468,7 @@ def _avg_pool(
 
 
 def _adaptive_avg_pool(function: str, count: int, x: Any, output_size: Any) -> Tensor:
-    x, alone = as_images(function, x, count)
+    x, alone = as_images(function, operand(x), count)
     several = isinstance(output_size, Sequence)
     given = tuple(output_size) if several else (output_size,) * count
     if len(given) == count:
