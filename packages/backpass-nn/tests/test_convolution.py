@@ -24,6 +24,8 @@ def normal(*shape, dtype="float64"):
         ({"stride": 0}, "`stride` is 0"),
         ({"stride": (1, 1, 1)}, "`stride` is"),
         ({"stride": 1.0}, "`stride` is 1.0"),
+        ({"stride": numpy.array([1, 2])}, r"`stride` is array\(\[1, 2\]\)"),
+        ({"stride": True}, "`stride` is True"),
         ({"dilation": (1, 0)}, "`dilation` is"),
         ({"padding": -1}, "`padding` is -1"),
         ({"padding": "full"}, "`padding` is 'full'"),
@@ -63,6 +65,28 @@ def test_the_whole_output_cut_away_is_no_accident_of_numpy():
 def test_lists_are_operands():
     found = functional.conv1d([[[1.0, 2.0, 3.0]]], [[[1.0, 1.0]]], [0.5])
     numpy.testing.assert_array_equal(found.value, [[[3.5, 5.5]]])
+
+
+def test_options_may_be_numpys_integers():
+    x, weight = normal(1, 4, 6, 6), normal(4, 2, 2, 2)
+    two = numpy.int64(2)
+    found = functional.conv2d(x, weight, stride=two, padding=(two, 1), groups=two)
+    wanted = functional.conv2d(x, weight, stride=2, padding=(2, 1), groups=2)
+    numpy.testing.assert_array_equal(found.value, wanted.value)
+
+
+def test_an_empty_batch_has_an_empty_output_and_zeros_as_gradient():
+    x, weight = numpy.zeros((0, 2, 5, 5)), normal(2, 2, 3, 3)
+    for f in (functional.conv2d, functional.conv_transpose2d):
+        y, pull = vjp(lambda x, w, f=f: f(x, w, stride=2), x, weight)
+        assert y.shape[:2] == (0, 2)
+        assert pull(y.value)[0].shape == x.shape
+        numpy.testing.assert_array_equal(pull(y.value)[1], numpy.zeros_like(weight))
+
+
+def test_padding_wider_than_the_window_is_cut_off_the_gradient():
+    g = grad(lambda x: functional.conv2d(x, numpy.ones((1, 1, 1, 2)), padding=3).sum())
+    numpy.testing.assert_array_equal(g(numpy.zeros((1, 1, 2, 2))), numpy.full((1, 1, 2, 2), 2.0))
 
 
 def test_single_precision_stays_single():

@@ -76,5 +76,7 @@ def test_indices_are_integers(indices):
 def test_other_bad_arguments_are_named():
     with pytest.raises(ValueError, match="`padding_idx` is 4, but `weight` has 4 rows"):
         functional.embedding([0], TABLE, padding_idx=4)
+    with pytest.raises(TypeError, match=r"`padding_idx` is 1\.0, but it must be an index"):
+        functional.embedding([0], TABLE, padding_idx=1.0)
     with pytest.raises(ValueError, match=r"`weight` has shape \(3,\)"):
         functional.embedding([0], TABLE[0])

@@ -17,6 +17,8 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy
+
 import backpass.numpy as np
 from backpass.core import Tensor
 from backpass.core.extend import bilinear, defjvp, defvjp, primitive
@@ -405,7 +407,7 @@ def _convolve(
     dilation = pair(function, "dilation", dilation, count, 1)
     widths = _widths(function, padding, count, window, stride, dilation)
     out, inner = weight.shape[:2]
-    _check_groups(function, groups, out, "out_channels")
+    groups = _as_groups(function, groups, out, "out_channels")
     if x.shape[1] != inner * groups:
         raise ValueError(
             f"{function}: `x` has {x.shape[1]} channels, but `weight` of shape "
@@ -447,7 +449,7 @@ def _transposed(
     rows, columns = pair(function, "padding", padding, count, 0)
     extra = pair(function, "output_padding", output_padding, count, 0)
     inner, out = weight.shape[0], weight.shape[1]
-    _check_groups(function, groups, inner, "in_channels")
+    groups = _as_groups(function, groups, inner, "in_channels")
     if x.shape[1] != inner:
         raise ValueError(
             f"{function}: `x` has {x.shape[1]} channels, but `weight` of shape "
@@ -514,12 +516,13 @@ def _as_bias(function: str, bias: Any, channels: int) -> Any:
     return bias
 
 
-def _check_groups(function: str, groups: int, channels: int, name: str) -> None:
-    if not (isinstance(groups, int) and groups >= 1 and channels % groups == 0):
+def _as_groups(function: str, groups: Any, channels: int, name: str) -> int:
+    if not (isinstance(groups, int | numpy.integer) and groups >= 1 and channels % groups == 0):
         raise ValueError(
             f"{function}: `groups` is {groups!r}, but it must be a whole number that divides "
             f"{name}, {channels}"
         )
+    return int(groups)
 
 
 def _widths(

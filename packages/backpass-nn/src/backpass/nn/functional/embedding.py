@@ -75,7 +75,7 @@ def embedding(indices: Any, weight: Any, padding_idx: int | None = None) -> Tens
     Raises
     ------
     TypeError
-        If the indices are not integers.
+        If the indices, or `padding_idx`, are not integers.
     ValueError
         If an index is out of range, or `weight` has another number of axes. While a CUDA graph is
         captured, indices are not checked.
@@ -102,6 +102,8 @@ def embedding(indices: Any, weight: Any, padding_idx: int | None = None) -> Tens
         )
     count = weight.shape[0]
     if padding_idx is not None:
+        if not isinstance(padding_idx, int | numpy.integer):
+            raise TypeError(f"embedding: `padding_idx` is {padding_idx!r}, but it must be an index")
         if not -count <= padding_idx < count:
             raise ValueError(
                 f"embedding: `padding_idx` is {padding_idx}, but `weight` has {count} rows"

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy
+
 import backpass.numpy as np
 
 Pair = tuple[int, int]
@@ -35,8 +37,8 @@ def pair(function: str, name: str, value: Any, count: int, least: int) -> Pair:
         If there are not as many numbers as axes, or one is no integer or too small.
     """
     numbers = tuple(value) if isinstance(value, Sequence) else (value,) * count
-    right = all(hasattr(n, "__index__") and not isinstance(n, bool) and n >= least for n in numbers)
-    if len(numbers) != count or not right:
+    whole = all(isinstance(n, int | numpy.integer) and not isinstance(n, bool) for n in numbers)
+    if len(numbers) != count or not whole or min(numbers) < least:
         several = "" if count == 1 else f", or {count} of them"
         raise ValueError(
             f"{function}: `{name}` is {value!r}, but it must be an integer of at least {least}"
