@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from backpass.nn import functional, initialisers
+from backpass.nn.functional.windows import pair
 from backpass.nn.initialisers import Initialiser
 from backpass.nn.module import LayerError, Module
 from backpass.nn.parameter import Parameter
@@ -33,17 +34,14 @@ class _Convolution(Module):
         init: Initialiser | None = None,
     ) -> None:
         name = type(self).__name__
+        pair(name, "in_channels", in_channels, 1, 1)
+        pair(name, "out_channels", out_channels, 1, 1)
         if groups < 1 or in_channels % groups or out_channels % groups:
             raise ValueError(
                 f"{name}: `groups` is {groups}, but it must divide in_channels, {in_channels}, "
                 f"and out_channels, {out_channels}"
             )
-        kernel = (kernel_size,) * self.axes if isinstance(kernel_size, int) else tuple(kernel_size)
-        if len(kernel) != self.axes or min(kernel) < 1:
-            raise ValueError(
-                f"{name}: `kernel_size` is {kernel_size}, but it must be a positive number, or "
-                f"{self.axes} of them"
-            )
+        kernel = pair(name, "kernel_size", kernel_size, self.axes, 1)[-self.axes :]
         self.stride = stride
         self.padding = padding
         self.dilation = dilation
@@ -105,7 +103,7 @@ class Conv1d(_Convolution):
     Raises
     ------
     ValueError
-        If `groups` does not divide the channels, or `kernel_size` is not positive.
+        If `groups` does not divide the channels, or they or `kernel_size` are not positive.
     LayerError
         When called, if the input has another number of axes or channels.
 
