@@ -21,10 +21,13 @@ class Sequential(Module):
     ------
     TypeError
         If a layer cannot be called.
+    ValueError
+        If a name is empty, holds a dot, or is that of a method.
 
     Notes
     -----
-    The layers are attributes named ``"0"``, ``"1"``, ..., as in PyTorch, or by the dict's keys.
+    The layers are attributes named ``"0"``, ``"1"``, ..., as in PyTorch, or by the dict's keys; a
+    slice is a Sequential of the same layers, which keep their names.
     There is no need of such a class: a list of layers and a loop in `forward` do the same.
 
     Examples
@@ -53,6 +56,11 @@ class Sequential(Module):
                     f"Sequential: layer {name} is {type(layer).__name__}, which cannot be called"
                     + (": pass lists as Sequential(*layers)" if isinstance(layer, list) else "")
                 )
+            if not name or "." in name or hasattr(type(self), name):
+                raise ValueError(
+                    f"Sequential: a layer cannot be named {name!r}: choose a name without dots, "
+                    "which is not that of a method"
+                )
             vars(self)[name] = layer if isinstance(layer, Module) else Function(layer)
 
     def forward(self, x: Any) -> Any:
@@ -61,15 +69,18 @@ class Sequential(Module):
             x = layer(x)
         return x
 
+    def _named(self) -> list[tuple[str, Module]]:
+        return [(name, x) for name, x in vars(self).items() if isinstance(x, Module)]
+
     def __iter__(self) -> Iterator[Module]:
-        return (layer for layer in list(vars(self).values()) if isinstance(layer, Module))
+        return (layer for _, layer in self._named())
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
     def __getitem__(self, index: int | slice) -> Any:
-        layers = list(self)
-        return Sequential(*layers[index]) if isinstance(index, slice) else layers[index]
+        layers = self._named()
+        return Sequential(dict(layers[index])) if isinstance(index, slice) else layers[index][1]
 
 
 class Function(Module):
