@@ -1,6 +1,7 @@
 """The layers: shapes, names of weights, what they refuse, and that they are their functions."""
 
 import copy
+import pickle
 
 import numpy
 import pytest
@@ -96,10 +97,21 @@ def test_a_convolution_is_its_function(layer, shape, out, weights):
 def test_a_convolution_says_what_is_wrong_with_its_sizes():
     with pytest.raises(ValueError, match="`groups` is 2, but it must divide in_channels, 3"):
         nn.Conv2d(3, 4, 3, groups=2)
-    with pytest.raises(ValueError, match="`kernel_size` is 0"):
+    with pytest.raises(ValueError, match="Conv2d: `out_channels` is 0"):
+        nn.Conv2d(3, 0, 3)
+    with pytest.raises(ValueError, match="Conv1d: `kernel_size` is 0"):
         nn.Conv1d(3, 4, 0)
+    with pytest.raises(ValueError, match=r"`kernel_size` is 2\.5"):
+        nn.Conv1d(3, 4, 2.5)
     with pytest.raises(ValueError, match=r"`kernel_size` is \(1, 2, 3\)"):
         nn.Conv2d(3, 4, (1, 2, 3))
+
+
+def test_the_sizes_of_a_convolution_may_be_numpys_integers():
+    layer = nn.Conv2d(4, 6, numpy.int64(3), groups=numpy.int64(2))
+    assert layer.weight.shape == (6, 2, 3, 3)
+    assert layer(normal(1, 4, 5, 5)).shape == (1, 6, 3, 3)
+    assert nn.Conv1d(1, 2, [4]).weight.shape == (2, 1, 4)
 
 
 def test_a_convolution_shows_what_is_not_usual():
@@ -173,6 +185,55 @@ def test_sequential_runs_its_layers_in_order():
         nn.Sequential(nn.ReLU(), 3)
 
 
+def test_the_layers_of_a_slice_keep_their_names():
+    model = nn.Sequential({"in": nn.Linear(4, 3), "act": nn.ReLU(), "out": nn.Linear(3, 2)})
+    assert list(model[1:].state_dict()) == ["out.weight", "out.bias"]
+    assert list(model[::-2].state_dict()) == ["out.weight", "out.bias", "in.weight", "in.bias"]
+    assert model[1:][-1] is model[2]
+    assert list(nn.Sequential(nn.ReLU(), nn.Linear(3, 2))[1:].state_dict()) == [
+        "1.weight",
+        "1.bias",
+    ]
+    assert len(model[3:]) == 0
+    x = normal(3)
+    assert model[3:](x) is x
+
+
+@pytest.mark.parametrize("name", ["", "a.b", "forward", "training", "state_dict"])
+def test_a_name_that_would_hide_something_is_refused(name):
+    with pytest.raises(ValueError, match=f"a layer cannot be named '{name}'"):
+        nn.Sequential({"first": nn.ReLU(), name: nn.ReLU()})
+
+
+LAYERS = [
+    nn.Linear(3, 2),
+    nn.Conv1d(3, 2, 1),
+    nn.Conv2d(3, 2, 1, bias=False),
+    nn.Embedding(4, 3, padding_idx=1),
+    nn.PReLU(3),
+    nn.MaxPool2d(2, 1),
+    nn.AvgPool1d(3, padding=1, count_include_pad=False),
+    nn.AdaptiveAvgPool2d(1),
+    nn.Softplus(2.0),
+    nn.Flatten(0, 1),
+    nn.Sequential({"a": nn.Linear(3, 2), "b": numpy.tanh}),
+]
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: type(layer).__name__)
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_a_copy_is_the_same_layer_with_weights_of_its_own(layer, copied):
+    made = copied(layer)
+    assert repr(made) == repr(layer)
+    state = layer.state_dict()
+    assert list(made.state_dict()) == list(state)
+    for x in made.parameters():
+        x.value = x.value + 1
+    for name, x in made.state_dict().items():
+        numpy.testing.assert_array_equal(layer.state_dict()[name], state[name])
+        numpy.testing.assert_array_equal(x, state[name] + 1)
+
+
 def test_flatten_makes_one_axis_of_several():
     x = normal(2, 3, 4, 5)
     assert nn.Flatten()(x).shape == (2, 60)
@@ -202,3 +263,13 @@ def test_an_input_that_does_not_fit_is_refused_by_the_layers_path(layer, shape, 
     model = nn.Sequential(nn.Identity(), nn.Sequential(layer))
     with pytest.raises(nn.LayerError, match=rf"^1\.0 \({type(layer).__name__}.*{message}"):
         model(normal(*shape))
+
+
+@pytest.mark.parametrize("layer", [nn.Conv2d(1, 1, 5), nn.MaxPool2d(5)])
+def test_an_error_of_a_function_says_in_which_layer_it_arose(layer):
+    model = nn.Sequential(nn.Identity(), nn.Sequential({"deep": layer}))
+    with pytest.raises(
+        ValueError, match="the window spans 5 elements, the input has only 3"
+    ) as info:
+        model(normal(1, 1, 3, 3))
+    assert any("1.deep" in note for note in info.value.__notes__)

@@ -82,3 +82,20 @@ def test_an_input_that_does_not_fit_leaves_the_model_as_it_was():
     assert "forward" not in vars(model)
     assert model.training
     assert model.calls.value == 0
+
+
+def test_a_summary_leaves_gradients_and_random_numbers_alone():
+    model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5), nn.BatchNorm1d(4))
+    np.sum(model(numpy.ones((2, 3), numpy.float32))).backward()
+    gradients = [p.grad for p in model.parameters()]
+    before = nn.random.get_state()
+    nn.summary(model, (2, 3))
+    assert nn.random.get_state() == before
+    assert all(p.grad is g for p, g in zip(model.parameters(), gradients, strict=True))
+    assert model.training
+
+
+def test_a_layer_that_returns_several_things_shows_the_shape_of_each():
+    found = nn.summary(nn.LSTM(3, 4), (5, 2, 3))
+    assert found.rows[0].shapes == (((5, 2, 4), ((1, 2, 4), (1, 2, 4))),)
+    assert found.output_bytes == (5 * 2 * 4 + 2 * 2 * 4) * 4
