@@ -353,3 +353,81 @@ def test_recurrent_layers(kind, options):
         call=lambda m, x, *s: m(x, s if kind == "LSTM" else s[0]),
     )
     compare_layers(ours, theirs, normal(5, 3))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_linear_layer(bias):
+    compare_layers(nn.Linear(4, 3, bias=bias), torch.nn.Linear(4, 3, bias=bias), normal(2, 5, 4))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"stride": 2, "padding": 1, "bias": False},
+        {"padding": "same", "dilation": 2, "groups": 2},
+        {"padding": "valid", "groups": 4},
+    ],
+)
+def test_convolution_layers(options):
+    for kind, kernel, shape in (
+        ("Conv1d", 3, (2, 4, 9)),
+        ("Conv2d", 3, (2, 4, 9, 8)),
+        ("Conv2d", (3, 5), (2, 4, 9, 11)),
+    ):
+        ours, theirs = (getattr(of, kind)(4, 8, kernel, **options) for of in (nn, torch.nn))
+        compare_layers(ours, theirs, normal(*shape))
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "args"),
+    [
+        ("MaxPool1d", (2, 3, 9), (3, 2, 1, 2)),
+        ("MaxPool2d", (2, 3, 9, 8), (2,)),
+        ("MaxPool2d", (2, 3, 9, 8), ((3, 2), 1, 1, (1, 2))),
+        ("AvgPool1d", (2, 3, 9), (3, 2, 1)),
+        ("AvgPool2d", (2, 3, 9, 8), ((2, 3),)),
+        ("AdaptiveAvgPool1d", (2, 3, 9), (4,)),
+        ("AdaptiveAvgPool2d", (2, 3, 9, 8), ((1, 3),)),
+        ("AdaptiveAvgPool2d", (2, 3, 9, 8), ((None, 5),)),
+    ],
+)
+def test_pooling_layers(kind, shape, args):
+    compare_layers(getattr(nn, kind)(*args), getattr(torch.nn, kind)(*args), normal(*shape))
+
+
+def test_average_pooling_layers_that_do_not_count_the_border():
+    compare_layers(
+        nn.AvgPool2d(3, 2, 1, count_include_pad=False),
+        torch.nn.AvgPool2d(3, 2, 1, count_include_pad=False),
+        normal(2, 3, 9, 8),
+    )
+
+
+@pytest.mark.parametrize("padding_idx", [None, 1, -1])
+def test_embedding_layer(padding_idx):
+    indices = RANDOM.integers(0, 5, (3, 4))
+    compare_layers(
+        nn.Embedding(5, 3, padding_idx),
+        torch.nn.Embedding(5, 3, padding_idx),
+        call=lambda m: m(indices),
+        other=lambda m: m(torch.tensor(indices)),
+    )
+
+
+def test_a_small_network_of_convolutions():
+    ours, theirs = (
+        of.Sequential(
+            of.Conv2d(1, 4, 3, padding=1),
+            of.BatchNorm2d(4),
+            of.PReLU(4),
+            of.MaxPool2d(2),
+            of.Sequential(of.Conv2d(4, 6, 3, bias=False), of.GELU()),
+            of.AdaptiveAvgPool2d(2),
+            of.Flatten(),
+            of.Linear(24, 5),
+        )
+        for of in (nn, torch.nn)
+    )
+    compare_layers(ours, theirs, normal(3, 1, 8, 9))
+    compare_layers(ours[1:3], theirs[1:3], normal(3, 4, 8, 9))

@@ -1,4 +1,4 @@
-"""Convolution, pooling and embedding beside PyTorch's: values and gradients, for many options."""
+"""Convolution, pooling and embedding beside PyTorch's: values, gradients and second derivatives."""
 
 import itertools
 import warnings
@@ -6,7 +6,7 @@ import warnings
 import numpy
 import pytest
 
-from backpass.core import vjp
+from backpass.core import grad, jvp, vjp
 from backpass.nn import functional
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -135,6 +135,78 @@ def test_adaptive_avg_pool1d():
 def test_embedding(padding_idx):
     indices = numpy.random.default_rng(0).integers(0, 6, (4, 5))
     compare("embedding", [normal(6, 3)], indices, padding_idx=padding_idx)
+
+
+# ----- second derivatives -----
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes", "options"),
+    [
+        ("conv1d", [(2, 4, 9), (6, 2, 3), (6,)], {"padding": "same", "dilation": 2, "groups": 2}),
+        ("conv2d", [(2, 4, 7, 6), (4, 4, 3, 2), (4,)], {"stride": (2, 1), "padding": (2, 1)}),
+        ("conv2d", [(2, 4, 7, 6), (8, 1, 3, 2), (8,)], {"dilation": (1, 3), "groups": 4}),
+        (
+            "conv_transpose2d",
+            [(2, 4, 4, 5), (4, 3, 3, 2), (6,)],
+            {"stride": (2, 3), "padding": 1, "output_padding": (1, 0), "groups": 2},
+        ),
+        ("max_pool2d", [(2, 3, 9, 8)], {"kernel_size": 3, "stride": 2, "padding": 1}),
+        (
+            "avg_pool2d",
+            [(2, 3, 9, 8)],
+            {"kernel_size": 3, "stride": 2, "padding": 1, "count_include_pad": False},
+        ),
+        ("adaptive_avg_pool2d", [(2, 3, 9, 8)], {"output_size": (4, 3)}),
+    ],
+)
+def test_second_derivatives(name, shapes, options):
+    args, moves = [normal(*s) for s in shapes], [normal(*s, 1)[..., 0] for s in shapes]
+    check_second(
+        lambda *xs: getattr(functional, name)(*xs, **options),
+        lambda *xs: getattr(theirs, name)(*xs, **options),
+        args,
+        moves,
+    )
+
+
+@pytest.mark.parametrize("padding_idx", [None, 1])
+def test_second_derivatives_of_an_embedding(padding_idx):
+    indices = numpy.array([[0, 1, 4], [1, 1, 0]])
+    check_second(
+        lambda w: functional.embedding(indices, w, padding_idx),
+        lambda w: theirs.embedding(torch.tensor(indices), w, padding_idx),
+        [normal(6, 3)],
+        [normal(6, 3, 1)[..., 0]],
+    )
+
+
+def check_second(ours, others, args, moves):
+    """Compare the Hessian's product with a vector, got in three ways, for the sum of the cubes."""
+    there = [torch.tensor(x, requires_grad=True) for x in args]
+    first = torch.autograd.grad((others(*there) ** 3).sum(), there, create_graph=True)
+    along = sum((g * torch.tensor(v)).sum() for g, v in zip(first, moves, strict=True))
+    right = [g.numpy() for g in torch.autograd.grad(along, there)]
+    every = tuple(range(len(args)))
+
+    def loss(*xs):
+        return (ours(*xs) ** 3).sum()
+
+    def slope(*xs):
+        gradients = grad(loss, argnums=every)(*xs)
+        return sum((g * v).sum() for g, v in zip(gradients, moves, strict=True))
+
+    def along_the_way(*xs):
+        return jvp(loss, xs, moves)[1]
+
+    ways = {
+        "reverse over reverse": grad(slope, argnums=every)(*args),
+        "reverse over forward": grad(along_the_way, argnums=every)(*args),
+        "forward over reverse": jvp(grad(loss, argnums=every), args, moves)[1],
+    }
+    for way, found in ways.items():
+        for a, b in zip(found, right, strict=True):
+            numpy.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9, err_msg=way)
 
 
 def test_everything_in_single_precision():
