@@ -189,7 +189,6 @@ _LATER = {
             "load_into",
             "load_metadata",
             "save",
-            "saving",
             "save_checkpoint",
         ),
         "saving",
