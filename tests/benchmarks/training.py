@@ -33,11 +33,8 @@ def images_and_labels() -> tuple[Any, Any]:
     return images, random.integers(0, 10, IMAGES)
 
 
-def backpass_model(net: str) -> Any:
-    """Return the network, as anybody would write it."""
-    from backpass import nn
-
-    nn.seed(0)
+def network(nn: Any, net: str) -> Any:
+    """Return a network of a library's modules: both have the same names for them."""
     if net == "mlp":
         return nn.Sequential(
             nn.Flatten(),
@@ -75,7 +72,8 @@ def backpass_objects(net: str, batch: int) -> Step:
     from backpass import nn
     from backpass.nn import functional
 
-    model, batches = backpass_model(net), backpass_batches(batch)
+    nn.seed(0)
+    model, batches = network(nn, net), backpass_batches(batch)
     optimizer = nn.optimizers.Adam(model, learning_rate=RATE)
 
     def step() -> None:
@@ -93,7 +91,8 @@ def backpass_functions(net: str, batch: int) -> Step:
     from backpass.core import value_and_grad
     from backpass.nn import functional
 
-    model, batches = backpass_model(net), backpass_batches(batch)
+    nn.seed(0)
+    model, batches = network(nn, net), backpass_batches(batch)
     optimizer = nn.optimizers.Adam(learning_rate=RATE)
     held = [model, optimizer.init(model)]
     gradient = value_and_grad(lambda m, x, y: functional.cross_entropy(m(x), y), argnums=0)
@@ -109,30 +108,8 @@ def backpass_functions(net: str, batch: int) -> Step:
 def pytorch(net: str, batch: int, channels_last: bool = False) -> Step:
     """PyTorch, eager, with its DataLoader and its fused Adam."""
     torch = importlib.import_module("torch")
-    nn = torch.nn
     torch.manual_seed(0)
-    if net == "mlp":
-        model = nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(784, 200),
-            nn.ReLU(),
-            nn.Linear(200, 100),
-            nn.ReLU(),
-            nn.Linear(100, 10),
-        )
-    else:
-        model = nn.Sequential(
-            nn.Conv2d(1, 32, 5),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(32, 64, 5),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Flatten(),
-            nn.Linear(1024, 128),
-            nn.ReLU(),
-            nn.Linear(128, 10),
-        )
+    model = network(torch.nn, net)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     model = model.to(memory_format=layout)
     optimizer = torch.optim.Adam(model.parameters(), lr=RATE, fused=True)
@@ -147,7 +124,7 @@ def pytorch(net: str, batch: int, channels_last: bool = False) -> Step:
 
     def step() -> None:
         x, y = next(batches)
-        loss = nn.functional.cross_entropy(model(x.to(memory_format=layout)), y)
+        loss = torch.nn.functional.cross_entropy(model(x.to(memory_format=layout)), y)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()

@@ -11,6 +11,7 @@ import backpass.numpy as np
 from backpass.core import Tensor
 from backpass.core.backends import backend_of, made_beside
 from backpass.core.extend import defjvp, defvjp, linear, primitive
+from backpass.nn.functional.checking import check_values
 
 # ----- the primitives ---------------------------------------------------------------------------
 
@@ -133,16 +134,16 @@ def _as_indices(indices: Any, weight: Any) -> Any:
 
 def _check_range(indices: Any, count: int) -> None:
     """Raise a `ValueError` that names the first index that is out of range, and where it stands."""
-    if not math.prod(indices.shape) or backend_of((indices,)).capturing():
+    if backend_of((indices,)).capturing():
         return
-    if int(indices.min()) >= 0 and int(indices.max()) < count:
+    if math.prod(indices.shape) and int(indices.min()) >= 0 and int(indices.max()) < count:
         return
-    wrong = (indices < 0) | (indices >= count)
-    first = int(wrong.ravel().argmax())
-    place = [int(i) for i in numpy.unravel_index(first, indices.shape)]
-    raise ValueError(
-        f"embedding: `indices`{place or ''} is {int(indices.ravel()[first])}, but `weight` has "
-        f"{count} rows: an index is at least 0 and at most {count - 1}"
+    check_values(
+        "embedding",
+        "indices",
+        indices,
+        lambda v: (v < 0) | (v >= count),
+        f"but `weight` has {count} rows: an index is at least 0 and at most {count - 1}",
     )
 
 
