@@ -165,7 +165,7 @@ class Unary(Primitive):
         return Node(self, (node,), saved, kwargs or None, ans.shape, dtype)
 
     def _on_weak(self, x: Tensor, kwargs: Any) -> Tensor:
-        """Apply the primitive to a Python float that is being differentiated."""
+        """Apply the primitive to a Tensor of a subclass: a `WeakTensor`, or one like any other."""
         if type(x) is not WeakTensor:
             return self.op(Tensor(x.value, x.node), **kwargs)  # type: ignore[no-any-return]
         value = x.value if self.kind == "custom" else weak_value(x)
@@ -321,7 +321,7 @@ class Binary(Primitive):
         return Node(self, (xn, yn), saved, None, ans.shape, ans.dtype)
 
     def _on_weak(self, x: Any, y: Any) -> Any:
-        """Apply the primitive where no operand is a plain Tensor, but one is a `WeakTensor`."""
+        """Apply the primitive where no operand is a plain Tensor, but one is of a subclass."""
         if type(y) is list or type(y) is tuple:
             return self.on_sequences(x, y)
         if not (type(x) is WeakTensor or type(y) is WeakTensor):
