@@ -36,6 +36,8 @@ pub struct Api {
     pub intp: *mut ffi::PyTypeObject,
     /// `numpy.dtype("intp")`
     pub descr_intp: *mut PyArray_Descr,
+    /// `numpy.dtype("uint8")`
+    pub descr_u8: *mut PyArray_Descr,
     /// `PyArray_NewFromDescr`
     pub new_array: NewFromDescr,
     /// `Block`
@@ -100,6 +102,7 @@ pub fn load(py: Python<'_>) -> PyResult<()> {
             descr64: PY_ARRAY_API.PyArray_DescrFromType(py, NPY_TYPES::NPY_DOUBLE as i32),
             intp: (*descr_intp).typeobj,
             descr_intp,
+            descr_u8: PY_ARRAY_API.PyArray_DescrFromType(py, NPY_TYPES::NPY_UBYTE as i32),
             new_array: new_from_descr(py)?,
             block,
             axis: intern("axis"),

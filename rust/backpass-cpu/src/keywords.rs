@@ -1,5 +1,9 @@
 //! Reading keywords and what they hold: axes, shapes, truth values.
 
+use std::ffi::CStr;
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+
 use pyo3::ffi;
 
 use crate::api::api;
@@ -160,5 +164,78 @@ pub unsafe fn integer(object: *mut ffi::PyObject) -> Result<isize, Refused> {
             return Err(Refused);
         }
         Ok(value)
+    }
+}
+
+/// A tuple of `N` Python integers.
+///
+/// # Safety
+///
+/// `object` is a live object.
+pub unsafe fn integers<const N: usize>(object: *mut ffi::PyObject) -> Result<[isize; N], Refused> {
+    // SAFETY: the items of a tuple of that size are live objects.
+    unsafe {
+        let mut found = [0; N];
+        for (i, slot) in found.iter_mut().enumerate() {
+            *slot = integer(item::<N>(object, i)?)?;
+        }
+        Ok(found)
+    }
+}
+
+/// An item, borrowed, of what must be a tuple of `N`.
+///
+/// # Safety
+///
+/// `object` is a live object, and `i` less than `N`.
+pub unsafe fn item<const N: usize>(
+    object: *mut ffi::PyObject,
+    i: usize,
+) -> Result<*mut ffi::PyObject, Refused> {
+    // SAFETY: the test of the type comes first.
+    unsafe {
+        if ffi::Py_TYPE(object) != &raw mut ffi::PyTuple_Type
+            || ffi::PyTuple_GET_SIZE(object) != N as isize
+        {
+            return Err(Refused);
+        }
+        Ok(ffi::PyTuple_GET_ITEM(object, i as isize))
+    }
+}
+
+/// The names of a kernel's keywords, interned when they are first used.
+pub struct Names<const N: usize> {
+    texts: [&'static CStr; N],
+    interned: [AtomicPtr<ffi::PyObject>; N],
+}
+
+impl<const N: usize> Names<N> {
+    /// The names of these texts.
+    pub const fn new(texts: [&'static CStr; N]) -> Self {
+        Self { texts, interned: [const { AtomicPtr::new(null_mut()) }; N] }
+    }
+
+    /// The names, for [`each_keyword`].
+    ///
+    /// # Safety
+    ///
+    /// The interpreter's lock is held.
+    #[inline(always)]
+    pub unsafe fn get(&self) -> Result<[*mut ffi::PyObject; N], Refused> {
+        let mut names = [null_mut(); N];
+        for (i, name) in names.iter_mut().enumerate() {
+            *name = self.interned[i].load(Relaxed);
+            if name.is_null() {
+                // SAFETY: the caller's; what is interned here lives as long as the process.
+                *name = unsafe { ffi::PyUnicode_InternFromString(self.texts[i].as_ptr()) };
+                if name.is_null() {
+                    // SAFETY: the caller's.
+                    unsafe { ffi::PyErr_Clear() };
+                    return Err(Refused);
+                }
+                self.interned[i].store(*name, Relaxed);
+            }
+        }
+        Ok(names)
     }
 }

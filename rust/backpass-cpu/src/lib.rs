@@ -13,6 +13,7 @@ mod engine;
 mod indexing;
 mod joining;
 mod keywords;
+mod network;
 mod operand;
 mod optimizers;
 mod order;

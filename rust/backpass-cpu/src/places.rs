@@ -1,5 +1,7 @@
 //! `argmax` and `argmin`.
 
+use std::ptr::null;
+
 use backpass_kernels::extremes::{most_rows, places};
 use backpass_kernels::isa::Isa;
 use backpass_kernels::layout::MAX_DIMS;
@@ -78,7 +80,7 @@ unsafe fn typed<T: Element>(largest: bool, isa: Isa, x: &Argument, keywords: &Ke
             return Ok(object);
         }
         let bytes = about.groups() * size_of::<isize>();
-        Ok(match new_array_of(api().descr_intp, &dims[..left], bytes) {
+        Ok(match new_array_of(api().descr_intp, &dims[..left], null(), bytes) {
             Ok((array, out)) => {
                 unlocked(cost, || places(isa, largest, about, dense.as_ptr(), out.cast()));
                 array

@@ -1,5 +1,7 @@
 //! The order that sorts along the last axis.
 
+use std::ptr::null;
+
 use backpass_kernels::isa::Isa;
 use backpass_kernels::sorting::{MOST, sorted_order};
 use pyo3::ffi;
@@ -59,7 +61,7 @@ unsafe fn typed<T: Element>(isa: Isa, x: &Argument) -> Outcome {
         let dense = Dense::new(isa, &x.broadcast(shape, &mut slot)?, shape);
         let dims = Dims::of(x.array.cast())?;
         let bytes = size * size_of::<isize>();
-        Ok(match new_array_of(api().descr_intp, dims.lengths(), bytes) {
+        Ok(match new_array_of(api().descr_intp, dims.lengths(), null(), bytes) {
             Ok((array, out)) => {
                 unlocked(size * 5000, || sorted_order(size / n, n, dense.as_ptr(), out.cast()));
                 array

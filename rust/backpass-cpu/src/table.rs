@@ -19,8 +19,8 @@ use crate::products::Product;
 use crate::reductions::Along;
 use crate::views::View;
 use crate::{
-    choose, copies, elementwise, indexing, joining, optimizers, places, products, reductions,
-    scans, sorting, unbroadcast, views,
+    choose, copies, elementwise, indexing, joining, network, optimizers, places, products,
+    reductions, scans, sorting, unbroadcast, views,
 };
 
 static ISA: AtomicU8 = AtomicU8::new(0);
@@ -35,8 +35,8 @@ pub fn isa() -> Isa {
     }
 }
 
-type Args = *const *mut ffi::PyObject;
-type Object = *mut ffi::PyObject;
+pub type Args = *const *mut ffi::PyObject;
+pub type Object = *mut ffi::PyObject;
 
 /// What a kernel of this name may give.
 const fn role(name: &str) -> Role {
@@ -101,6 +101,7 @@ fn named<const N: usize>(table: &'static [Elementwise<N>], name: &str) -> &'stat
     table.iter().find(|kernel| kernel.name == name).expect("a kernel of the table")
 }
 
+/// Functions that the interpreter can call, from expressions of their arguments.
 macro_rules! functions {
     ($($function:ident: |$args:ident, $nargs:ident, $kwnames:ident| $call:expr;)*) => {$(
         unsafe extern "C" fn $function(
@@ -114,6 +115,8 @@ macro_rules! functions {
         }
     )*};
 }
+
+pub(crate) use functions;
 
 functions! {
     choose: |a, n, k| choose::call(isa(), a, n, k);
@@ -232,7 +235,8 @@ pub fn kernels(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     fill(py, &table, QUATERNARY_RULES, QUATERNARY_RULE_ENTRIES)?;
     let (extremes, products) =
         if isa == Isa::Scalar { (&[][..], &[][..]) } else { (EXTREMES, PRODUCTS) };
-    for &(name, entry) in OTHERS.iter().chain(extremes).chain(products) {
+    let networks = network::FAMILIES.iter().copied().flatten();
+    for &(name, entry) in OTHERS.iter().chain(extremes).chain(products).chain(networks) {
         table.set_item(name, function(py, name, entry)?)?;
     }
     Ok(table)

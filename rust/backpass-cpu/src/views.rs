@@ -506,14 +506,17 @@ pub unsafe fn read_only(x: *mut ffi::PyObject) -> Outcome {
     }
 }
 
-/// An uninitialised array of any dtype over pool memory: a new reference and its data.
+/// An uninitialised array of any dtype over pool memory: a new reference and its data. `strides` are
+/// in bytes, null for C order.
 ///
 /// # Safety
 ///
-/// The interpreter's lock is held; the dtype's elements need no construction and take `bytes` in all.
+/// The interpreter's lock is held; the dtype's elements need no construction and take `bytes` in all;
+/// there are as many strides as dimensions.
 pub unsafe fn new_array_of(
     descr: *mut PyArray_Descr,
     dims: &[isize],
+    strides: *const isize,
     bytes: usize,
 ) -> Result<(*mut ffi::PyObject, *mut u8), *mut ffi::PyObject> {
     // SAFETY: the caller's; the constructor takes a reference to the dtype.
@@ -528,7 +531,7 @@ pub unsafe fn new_array_of(
             descr,
             dims.len() as i32,
             dims.as_ptr().cast_mut(),
-            null_mut(),
+            strides.cast_mut(),
             data.cast(),
             NPY_ARRAY_CARRAY,
             null_mut(),

@@ -17,6 +17,7 @@ pub mod isa;
 pub mod layout;
 pub mod math;
 pub mod matmul;
+pub mod network;
 pub mod pool;
 pub mod real;
 pub mod reduce;

@@ -527,8 +527,17 @@ class Nary(Primitive):
         kwargs = node.kwargs
         if self.joint is not None:
             everything = self.saved_for(self.joint, node, on_tensors)
-            run = self.joint.run if on_tensors else functools.partial(self.run_rule, self.joint)
-            gxs = run(g, everything, {**(kwargs or {}), "needs": needs})
+            keywords = {**(kwargs or {}), "needs": needs}
+            gxs = NotImplemented
+            if not on_tensors:
+                kind = type(
+                    g if type(g) is not tuple else next(part for part in g if part is not None)
+                )
+                pull = (self.pulls.get(kind) or self.pull_of(kind))[0]
+                if pull is not None and pull is not self.joint.call:
+                    gxs = pull(g, *everything, **keywords)
+            if gxs is NotImplemented:
+                gxs = self.joint.run(g, everything, keywords)
             return [gx if need else None for gx, need in zip(gxs, needs)]
         pulls = None
         if not on_tensors and type(g) is not tuple:

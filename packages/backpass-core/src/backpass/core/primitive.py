@@ -267,11 +267,15 @@ class Primitive:
         return list(self.parameters)
 
     def pull_of(self, kind: type) -> tuple[Pull | None, ...]:
-        """Return the rules for cotangents of type `kind`: fused kernels where there are any."""
+        """Return the rules for cotangents of type `kind`: fused kernels where there are any.
+
+        A rule for all operands together is the only one.
+        """
         backend = backend_of_type(kind) or NUMPY
-        single = sum(rule is not None and not rule.refusal for rule in self.vjps) == 1
+        rules = self.vjps if self.joint is None else (self.joint,)
+        single = sum(rule is not None and not rule.refusal for rule in rules) == 1
         made: list[Pull | None] = []
-        for i, rule in enumerate(self.vjps):
+        for i, rule in enumerate(rules):
             if rule is None:
                 made.append(None)
                 continue

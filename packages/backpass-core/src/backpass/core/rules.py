@@ -168,8 +168,9 @@ def defvjp(f: Primitive, *vjps: Derivative, joint: Derivative = None) -> None:
     """Declare any other function's reverse mode: `vjp(g, ans, x, y, ...)`, one for each operand.
 
     `joint(g, ans, x, y, ..., *, needs)` is one rule for all operands instead: it returns a
-    cotangent for each, `None` where `needs` is false.  With several outputs `g` is a tuple, with
-    `None` for an output that nobody used, and `ans` a tuple, too.
+    cotangent for each, `None` where `needs` is false; its kernel is called `"name.vjp"` and takes
+    the same.  With several outputs `g` is a tuple, with `None` for an output that nobody used, and
+    `ans` a tuple, too.
     """
     f.kind = "custom"
     f.vjps = tuple(_rule(f, vjp, "g", i) for i, vjp in enumerate(vjps))

@@ -1,0 +1,1 @@
+//! Kernels of networks: what `backpass.nn.functional` calls by name, one family a file.
