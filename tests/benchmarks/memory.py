@@ -34,6 +34,11 @@ def resident(which: str) -> int:
     return 1024 * int(found[1])
 
 
+def begin_anew() -> None:
+    """Let the peak be what is resident now."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
 def measure(name: str, size: int, steps: int) -> tuple[int, int]:
     """Return the peak beyond the baseline, and what stays, in bytes."""
     mlp_step.BATCHES = 2
@@ -43,7 +48,7 @@ def measure(name: str, size: int, steps: int) -> tuple[int, int]:
         tiny()
     step = make(f"{NETWORK}/{size}")
     gc.collect()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    begin_anew()
     before = resident("VmRSS")
     for _ in range(steps):
         step()
