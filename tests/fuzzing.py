@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import faulthandler
+import functools
 import importlib
 import mmap
 import os
@@ -35,6 +36,8 @@ from backpass.core.extension import cpu as EXTENSION
 # The folder is no package of its own, and an installed one of that name must not come first.
 sys.modules.setdefault("tests", ModuleType("tests")).__path__ = [str(Path(__file__).parent)]
 kernels = importlib.import_module("tests.test_kernels")
+networks = importlib.import_module("tests.network")
+calling = importlib.import_module("tests.network.calling")
 PRIMITIVES, UPDATES, Kernel = kernels.PRIMITIVES, kernels.UPDATES, kernels.Kernel
 agrees, special, wider = kernels.agrees, kernels.special, kernels.wider
 
@@ -376,6 +379,39 @@ def sensible(case: Case, name: str) -> None:
     compare(kernel, list(called), keywords, found, right)
 
 
+@functools.cache
+def family_of(name: str) -> Any:
+    """Return the family that has cases of a network's kernel."""
+    random = numpy.random.default_rng(0)
+    for family in networks.FAMILIES:
+        if any(case.name == name for case in family.cases(random)):
+            return family
+    raise Wrong(f"no family in tests/network has a case for {name}")
+
+
+def of_a_network(case: Case, name: str) -> None:
+    """Call a network's kernel as its family says, but laid out anyhow; sometimes with nonsense."""
+    made = [c for c in family_of(name).cases(case.numbers) if c.name == name and "cpu" in c.on]
+    call = calling.Call(NUMPY, case.rng.choice(made), case.one_of("float32", "float64"))
+    given, keywords = call.arguments()
+
+    def placed(x: Any) -> Any:
+        return case.laid_out(x) if isinstance(x, numpy.ndarray) else x
+
+    operands = [calling.each(placed, x) if isinstance(x, tuple) else placed(x) for x in given]
+    nonsense = case.rng.random()
+    if nonsense < 0.2:
+        operands[case.rng.randrange(len(operands))] = case.anything()
+    elif nonsense < 0.3 and keywords:
+        keywords[case.rng.choice(list(keywords))] = case.anything()
+    found = guarded(lambda: KERNELS[name](*operands, **keywords), tuple(operands))
+    if nonsense < 0.3 or found is NotImplemented:
+        return
+    if isinstance(found, Exception):
+        raise Wrong(f"it raises {found!r} where the reference computes")
+    call.check(found)
+
+
 def ordinary(x: Any) -> bool:
     """Tell whether an operand's numbers are finite and their squares, too."""
     if not isinstance(x, numpy.ndarray | numpy.generic) or x.dtype.kind != "f":
@@ -476,6 +512,8 @@ def run(seed: int, names: list[str]) -> str:
     try:
         if not known or case.rng.random() < 0.3:
             raw(case, name)
+        elif Kernel(NUMPY, name).kind == "network":
+            of_a_network(case, name)
         else:
             sensible(case, name)
     except AssertionError as error:
