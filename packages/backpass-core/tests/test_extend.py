@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import backpass.numpy as np
 import backpass.scipy.special as sp
 from backpass.core import Tensor, extend, grad, jvp, vjp
+from backpass.core.backends import NUMPY
 from backpass.core.extend import (
     bilinear,
     defjvp,
@@ -331,6 +332,42 @@ def test_a_joint_rule_does_what_is_shared_once():
     runs.clear()
     grad(lambda w: np.sum(affine(M, w, X)))(w)
     assert runs == [(False, True, False)]
+
+
+def test_a_joint_rule_may_have_a_kernel_which_may_decline(monkeypatch):
+    calls = []
+
+    def kernel(g, x, y, *, needs, by=1.0):
+        calls.append(("kernel", needs, by))
+        if by == 2.0:
+            return NotImplemented
+        return tuple(g * by * z if need else None for z, need in zip((y, x), needs))
+
+    monkeypatch.setitem(NUMPY.kernels, "scaled_product.vjp", kernel)
+
+    @primitive
+    def scaled_product(xp, x, y, *, by=1.0, note=None):
+        return x * y * by
+
+    def joint(g, x, y, *, needs, by=1.0):
+        calls.append(("rule", needs, by))
+        return g * by * y, g * by * x
+
+    defvjp(scaled_product, joint=joint)
+
+    def of(by):
+        return lambda x, y: np.sum(scaled_product(x, y, by=by))
+
+    assert_allclose(grad(of(3.0), (0, 1))(X, 2 * X), (6 * X, 3 * X))
+    assert_allclose(grad(of(2.0))(X, 2 * X), 4 * X)
+    assert calls == [
+        ("kernel", (True, True), 3.0),
+        ("kernel", (True, False), 2.0),
+        ("rule", (True, False), 2.0),
+    ]
+    calls.clear()
+    grad(lambda x: np.sum(x * grad(of(3.0))(x, X)))(X)
+    assert "rule" in [who for who, *_ in calls], "what is differentiated again goes by the rule"
 
 
 def make_halves():
