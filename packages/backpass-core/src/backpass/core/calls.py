@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -29,7 +28,7 @@ from backpass.core.graph import (
     recording,
 )
 from backpass.core.operators import operators
-from backpass.core.tensor import COUNTED, OWNING, Tensor, copied, is_inexact, live
+from backpass.core.tensor import COUNTED, Tensor, copied, is_inexact, live, own
 from backpass.core.values import WeakTensor, plain
 
 Function = Callable[..., Any]
@@ -292,29 +291,6 @@ def holds_tensor(argument: Any) -> bool:
         # The usual trees, without taking them apart.
         return any(map(holds_tensor, argument))
     return any(isinstance(x, Tensor) for x in tree.flatten(argument)[0])
-
-
-def own(g: Any) -> Any:
-    """Return a cotangent as an array that is writeable and that nobody else holds."""
-    if isinstance(g, numpy.generic):
-        return g
-    if sys.getrefcount(g) > _ALONE_IN_CALL or type(g.base) not in OWNING or not COUNTED:
-        return copied(g)
-    # A library without read-only arrays has no such flag.
-    return g if getattr(g.flags, "writeable", True) else copied(g)
-
-
-def _references(g: Any) -> int:
-    return sys.getrefcount(g)
-
-
-def _alone() -> int:
-    g = numpy.empty(1)
-    return _references(g)
-
-
-#: How often CPython counts an array that only the caller's variable and a parameter hold: measured.
-_ALONE_IN_CALL = _alone()
 
 
 def zeros(value: Any) -> Any:

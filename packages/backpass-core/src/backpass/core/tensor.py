@@ -174,7 +174,7 @@ class Tensor:
         mark = None if retain_graph else FREED
         cotangents = backward(subgraph, {root: g}, wanted=wanted, free=not retain_graph, mark=mark)
         for node in leaves:
-            give(node, cotangents.get(node))
+            give(node, cotangents)
 
     def _seed(self, gradient: Any) -> Any:
         """Return the cotangent that `backward` starts from."""
@@ -686,12 +686,23 @@ def _may_be_leaf(tensor: Tensor, node: Node) -> bool:
     return node.tensor is None or node.tensor() is tensor
 
 
-def give(node: Node, g: Any) -> None:
-    """Add the cotangent `g` to `.grad` of the Tensor whose permanent leaf `node` is."""
+def give(node: Node, cotangents: dict[Node, Any]) -> None:
+    """Add a cotangent to `.grad` of the Tensor whose permanent leaf `node` is.
+
+    It is taken out of the dictionary, and becomes the gradient as it is where nobody else holds it.
+    """
     tensor = None if node.tensor is None else node.tensor()
+    g = cotangents.pop(node, None)
     if tensor is None or g is None:
         return
-    add_gradient(tensor, g if node.primitive is None else node.primitive.seen(g))
+    if node.primitive is not None:
+        g = node.primitive.seen(g)
+    if isinstance(g, Tensor):
+        g = g.value
+    if tensor.grad is None:
+        tensor.grad = own(g)
+    else:
+        add_gradient(tensor, g)
 
 
 def add_gradients(tensors: Sequence[Tensor], gs: Sequence[Any]) -> None:
@@ -710,6 +721,29 @@ def add_gradient(tensor: Tensor, g: Any) -> None:
     """Add `g` to `tensor.grad`, which shares its memory with nobody."""
     old = tensor.grad
     tensor.grad = copied(g) if old is None else operators.add(old, g)
+
+
+def own(g: Any) -> Any:
+    """Return a cotangent as an array that is writeable and that nobody else holds."""
+    if isinstance(g, numpy.generic):
+        return g
+    if sys.getrefcount(g) > _ALONE_IN_CALL or type(g.base) not in OWNING or not COUNTED:
+        return copied(g)
+    # A library without read-only arrays has no such flag.
+    return g if getattr(g.flags, "writeable", True) else copied(g)
+
+
+def _references_in_call(g: Any) -> int:
+    return sys.getrefcount(g)
+
+
+def _alone_in_call() -> int:
+    g = numpy.empty(1)
+    return _references_in_call(g)
+
+
+#: How often CPython counts an array that only the caller's variable and a parameter hold: measured.
+_ALONE_IN_CALL = _alone_in_call()
 
 
 def copied(g: Any) -> Any:

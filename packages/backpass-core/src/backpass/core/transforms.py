@@ -174,7 +174,7 @@ def _gradient(
             stacklevel=3,
         )
     for node in leaves:
-        give(node, plain(cotangents.pop(node, None)))
+        give(node, cotangents)
     arguments = call.arguments
     gradients = [collect(argument, cotangents) for argument in arguments]
     if use_gpu:
