@@ -107,6 +107,8 @@ STEPS = [
     ("average_update", {"decay": 0.75}, 2),
 ]
 UPDATES = frozenset(name for name, *_ in STEPS)
+#: What is done to gradients, and what comes of it: tested apart, too.
+GRADIENTS = frozenset({"gradient_norm", "scaled", "unscaled", "cast_update", "scale_update"})
 #: Arrays that are kept and never negative: under a root, or its bound.
 SQUARES = {"adam_update": (2, 3), "rmsprop_update": (1,), "adagrad_update": (1,)}
 PRODUCTS = frozenset({"matmul", "dot"})
@@ -178,6 +180,8 @@ class Kernel:
         """How to call it: this is where a new kind of kernel must be described."""
         if self.base in UPDATES:
             return "update"
+        if self.base in GRADIENTS:
+            return "gradients"
         if self.is_of_a_network:
             return "network"
         if self.base in PRODUCTS:
@@ -1200,3 +1204,61 @@ def test_update_refuses_before_it_touches_anything(backend, name, options, roles
     if backend.device == "cpu":
         good[1].flags.writeable = False
         assert call(*good, **options) is NotImplemented
+
+
+# ----- gradients ----------------------------------------------------------------------------------
+
+SHAPES = ([(5,)], [(3, 4), (), (1, 1)], [(70_001,), (0,), (2, 2, 2)])
+
+
+def _pair(backend: Backend, name: str) -> tuple[Any, Any]:
+    """Return a kernel and its reference."""
+    if name not in backend.kernels:
+        pytest.skip(f"{backend.name} has no kernel {name}")
+    if name not in PRIMITIVES:
+        pytest.skip("backpass.nn, which defines it, is not installed")
+    return backend.kernels[name], PRIMITIVES[name].reference(backend)
+
+
+def _gradients(backend: Backend, dtype: Any, shapes: list[tuple[int, ...]]) -> list[Any]:
+    made = [ordinary("float64", math.prod(shape), i) for i, shape in enumerate(shapes)]
+    return [
+        backend.from_host(x.reshape(shape).astype(dtype))
+        for x, shape in zip(made, shapes, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("order", [1.0, 2.0, float("inf")])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
+def test_norm(backend, dtype, order):
+    call, reference = _pair(backend, "gradient_norm")
+    for shapes in SHAPES:
+        xs = _gradients(backend, dtype, shapes)
+        found, right = call(*xs, order=order), reference(*xs, order=order)
+        assert found.shape == ()
+        assert found.dtype == "float64"
+        numpy.testing.assert_allclose(backend.to_host(found), backend.to_host(right), rtol=1e-12)
+        for bad in (numpy.inf, -numpy.inf, numpy.nan):
+            xs[-1][...] = bad
+            right = numpy.nan if bad != bad else numpy.inf
+            numpy.testing.assert_equal(backend.to_host(call(*xs, order=order)), right)
+    assert call(*[x[:0] for x in xs], order=order) == 0
+    strided = backend.from_host(ordinary(dtype, 8))[::2]
+    assert call(xs[0], strided, order=order) is NotImplemented
+    assert call(xs[0], xs[0] + 1j, order=order) is NotImplemented
+    assert call(xs[0], order=3.0) is NotImplemented
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
+def test_scaled(backend, dtype):
+    call, reference = _pair(backend, "scaled")
+    for shapes in SHAPES:
+        xs = _gradients(backend, dtype, shapes)
+        for by in (0.3, backend.from_host(numpy.array(0.3)), backend.from_host(numpy.array(2, "f"))):
+            for x, y in zip(call(*xs, by=by), reference(*xs, by=by), strict=True):
+                assert (x.shape, x.dtype) == (y.shape, y.dtype)
+                numpy.testing.assert_array_equal(backend.to_host(x), backend.to_host(y))
+    strided = backend.from_host(ordinary(dtype, 8))[::2]
+    assert call(xs[0], strided, by=0.5) is NotImplemented

@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::{ffi, types::PyString};
 
 use crate::block;
+use crate::optimizers::numbers;
 
 type NewFromDescr = unsafe extern "C" fn(
     *mut ffi::PyTypeObject,
@@ -58,10 +59,8 @@ pub struct Api {
     pub ddof: *mut ffi::PyObject,
     /// `"initial"`, interned
     pub initial: *mut ffi::PyObject,
-    /// `"learning_rate"`, interned
-    pub learning_rate: *mut ffi::PyObject,
-    /// `"momentum"`, interned
-    pub momentum: *mut ffi::PyObject,
+    /// The keywords of the optimizers' updates, interned
+    pub updates: [*mut ffi::PyObject; numbers::COUNT],
 }
 
 struct Cell(UnsafeCell<MaybeUninit<Api>>);
@@ -113,8 +112,7 @@ pub fn load(py: Python<'_>) -> PyResult<()> {
             order: intern("order"),
             ddof: intern("ddof"),
             initial: intern("initial"),
-            learning_rate: intern("learning_rate"),
-            momentum: intern("momentum"),
+            updates: numbers::NAMES.map(intern),
         }
     };
     // SAFETY: the interpreter's lock is held and no kernel is out yet.

@@ -9,7 +9,6 @@ use backpass_kernels::softmax;
 use backpass_kernels::variance;
 use pyo3::ffi;
 
-pub use crate::keywords::same;
 use crate::keywords::{Keywords, axes};
 use crate::operand::{
     Argument, Element, Kind, Outcome, Refused, common_kind, finish, new_array, new_scalar, unlocked,

@@ -163,11 +163,9 @@ functions! {
     copies: |a, n, k| copies::call(a, n, k);
     matmul_vjp0: |a, n, k| products::call(Product::Vjp0, isa(), a, n, k);
     matmul_vjp1: |a, n, k| products::call(Product::Vjp1, isa(), a, n, k);
-    momentum_update: |a, n, k| optimizers::momentum_update(isa(), a, n, k);
-    sgd_update: |a, n, k| optimizers::sgd_update(isa(), a, n, k);
 }
 
-/// Views, `where`, what goes along one axis, powers in place of the tables' entries, and the optimizers.
+/// Views, `where`, what goes along one axis, and powers in place of the tables' entries.
 static OTHERS: &[(&str, ffi::PyCFunctionFastWithKeywords)] = &[
     ("where", choose),
     ("power", power),
@@ -204,8 +202,6 @@ static OTHERS: &[(&str, ffi::PyCFunctionFastWithKeywords)] = &[
     ("cumsum.vjp", cumsum_vjp),
     ("unbroadcast", unbroadcasted),
     ("copies", copies),
-    ("momentum_update", momentum_update),
-    ("sgd_update", sgd_update),
 ];
 
 /// In plain Rust they are slower than `NumPy`'s, which are vectorised everywhere.
@@ -236,7 +232,9 @@ pub fn kernels(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let (extremes, products) =
         if isa == Isa::Scalar { (&[][..], &[][..]) } else { (EXTREMES, PRODUCTS) };
     let networks = network::FAMILIES.iter().copied().flatten();
-    for &(name, entry) in OTHERS.iter().chain(extremes).chain(products).chain(networks) {
+    for &(name, entry) in
+        OTHERS.iter().chain(extremes).chain(products).chain(optimizers::KERNELS).chain(networks)
+    {
         table.set_item(name, function(py, name, entry)?)?;
     }
     Ok(table)

@@ -7,7 +7,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use backpass_kernels::descent::{Leaf, momentum_update, sgd_update};
+use backpass_kernels::descent::{Adam, Descent, Leaf, Momentum, update};
 use backpass_kernels::elementwise::{
     BINARY, BINARY_RULES, Elementwise, TERNARY_RULES, UNARY, apply_contiguous,
 };
@@ -99,40 +99,45 @@ fn reductions(isa: Isa) -> Vec<Case> {
     cases
 }
 
-fn updates(isa: Isa) -> Vec<Case> {
+/// A step of an optimizer that overwrites `W` arrays for each weight.
+fn step<const W: usize>(
+    name: &str,
+    isa: Isa,
+    step: impl backpass_kernels::descent::Step<f32, W> + 'static,
+) -> Case {
     let total: usize = NETWORK.iter().sum();
-    let make = || NETWORK.map(random);
-    let (mut w, mut v, g) = (make(), make(), make());
-    let (mut plain, slope) = (make(), make());
+    let mut arrays: [_; W] = std::array::from_fn(|_| NETWORK.map(random));
+    let g = NETWORK.map(random);
+    Case {
+        name: format!("{name} {total}"),
+        bytes: (2 * W + 1) * total * 4,
+        work: Box::new(move || {
+            let leaves: [Leaf<f32, W>; 6] = std::array::from_fn(|i| Leaf {
+                arrays: std::array::from_fn(|k| arrays[k][i].as_mut_ptr()),
+                gradient: g[i].as_ptr(),
+                n: NETWORK[i],
+            });
+            // SAFETY: the arrays have the lengths and are apart.
+            unsafe { update(isa, &leaves, step) };
+        }),
+    }
+}
+
+fn updates(isa: Isa) -> Vec<Case> {
+    let adam = Adam {
+        length: 1e-6,
+        spread: 1.0,
+        rest1: 0.1,
+        beta2: 0.999,
+        rest2: 0.001,
+        eps: 1e-3,
+        weight_decay: 0.0,
+        keep: 1.0,
+    };
     vec![
-        Case {
-            name: format!("momentum_update {total}"),
-            bytes: 5 * total * 4,
-            work: Box::new(move || {
-                let leaves: [Leaf<f32>; 6] = std::array::from_fn(|i| Leaf {
-                    weights: w[i].as_mut_ptr(),
-                    velocity: v[i].as_mut_ptr(),
-                    gradient: g[i].as_ptr(),
-                    n: NETWORK[i],
-                });
-                // SAFETY: the arrays have the lengths and are apart.
-                unsafe { momentum_update(isa, &leaves, 1e-6, 0.9) };
-            }),
-        },
-        Case {
-            name: format!("sgd_update {total}"),
-            bytes: 3 * total * 4,
-            work: Box::new(move || {
-                let leaves: [Leaf<f32>; 6] = std::array::from_fn(|i| Leaf {
-                    weights: plain[i].as_mut_ptr(),
-                    velocity: std::ptr::null_mut(),
-                    gradient: slope[i].as_ptr(),
-                    n: NETWORK[i],
-                });
-                // SAFETY: the arrays have the lengths and are apart.
-                unsafe { sgd_update(isa, &leaves, 1e-6) };
-            }),
-        },
+        step("sgd_update", isa, Descent { learning_rate: 1e-6, weight_decay: 0.0 }),
+        step("momentum_update", isa, Momentum { learning_rate: 1e-6, momentum: 0.9, rest: 0.1 }),
+        step::<3>("adam_update", isa, adam),
     ]
 }
 

@@ -7,7 +7,7 @@
 
 use std::time::Instant;
 
-use backpass_kernels::descent::{Leaf, momentum_update};
+use backpass_kernels::descent::{Leaf, Momentum, update};
 use backpass_kernels::elementwise::{BINARY_RULES, Elementwise, apply_contiguous};
 use backpass_kernels::isa::{Isa, Kernel, dispatch};
 use backpass_kernels::matmul::{Activation, Epilogue, Matrix, matmul, matmul_with};
@@ -138,11 +138,12 @@ impl Network {
                 let [weights, velocity, gradient] = &mut layer.arrays;
                 for ((w, v), g) in weights.iter_mut().zip(velocity).zip(gradient) {
                     let n = w.len();
-                    let (weights, velocity) = (w.as_mut_ptr(), v.as_mut_ptr());
-                    leaves.push(Leaf { weights, velocity, gradient: g.as_ptr(), n });
+                    let arrays = [w.as_mut_ptr(), v.as_mut_ptr()];
+                    leaves.push(Leaf { arrays, gradient: g.as_ptr(), n });
                 }
             }
-            momentum_update(isa, &leaves, 0.01, 0.9);
+            let step = Momentum { learning_rate: 0.01, momentum: 0.9, rest: 0.1 };
+            update(isa, &leaves, step);
             lap(5);
         }
     }

@@ -1,7 +1,6 @@
 //! Every family of kernels against plain loops in float64, over random shapes and strides, on every
 //! instruction set of the processor; and one thread against several, bit for bit.
 
-use backpass_kernels::descent::{Leaf, momentum_update, sgd_update};
 use backpass_kernels::elementwise::{
     BINARY, BINARY_RULES, Elementwise, Pick, TERNARY_RULES, UNARY, apply,
 };
@@ -566,59 +565,4 @@ fn elementwise_kernels_do_not_depend_on_the_number_of_threads() {
         }))
     });
     assert!(one == three);
-}
-
-/// Weights, velocities and gradients after a step on one and on three threads, bit for bit.
-fn descended<T: Pick>(isa: Isa, sizes: &[usize], momentum: bool) -> Vec<Vec<Vec<T>>> {
-    let run = || {
-        let mut arrays: Vec<Vec<Vec<T>>> =
-            (0..3).map(|which| sizes.iter().map(|&n| to(&numbers(which, n))).collect()).collect();
-        let leaves: Vec<Leaf<T>> = (0..sizes.len())
-            .map(|i| Leaf {
-                weights: arrays[0][i].as_mut_ptr(),
-                velocity: if momentum { arrays[1][i].as_mut_ptr() } else { std::ptr::null_mut() },
-                gradient: arrays[2][i].as_ptr(),
-                n: sizes[i],
-            })
-            .collect();
-        // SAFETY: the arrays are apart and hold their leaf's elements.
-        unsafe {
-            if momentum {
-                momentum_update(isa, &leaves, 0.1, 0.9);
-            } else {
-                sgd_update(isa, &leaves, 0.1);
-            }
-        }
-        arrays
-    };
-    let [one, three] = on_one_and_three(run);
-    assert!(one == three, "{}", isa.name());
-    one
-}
-
-fn descent_follows_its_formula<T: Pick>() {
-    let sizes = [156_800usize, 200, 20_000, 1, 0, 33, 4097];
-    for isa in Isa::available() {
-        let [plain, mean] = [false, true].map(|momentum| descended::<T>(isa, &sizes, momentum));
-        for (i, &n) in sizes.iter().enumerate() {
-            let [w, v, g] = [0, 1, 2].map(|which| numbers(which, n));
-            let along = |slope: &[f64]| -> Vec<f64> {
-                w.iter().zip(slope).map(|(w, slope)| w - 0.1 * slope).collect()
-            };
-            let velocity: Vec<f64> = v.iter().zip(&g).map(|(v, g)| 0.9 * v + 0.1 * g).collect();
-            assert_near(&mean[1][i], &velocity, 4.0, "velocity");
-            assert_near(&mean[0][i], &along(&velocity), 4.0, "weights");
-            assert_near(&plain[0][i], &along(&g), 4.0, "weights without momentum");
-            assert_near(&plain[1][i], &v, 0.0, "a velocity that is not in use");
-            for arrays in [&plain, &mean] {
-                assert_near(&arrays[2][i], &g, 0.0, "a gradient");
-            }
-        }
-    }
-}
-
-#[test]
-fn descent_follows_its_formula_on_any_number_of_threads() {
-    descent_follows_its_formula::<f32>();
-    descent_follows_its_formula::<f64>();
 }

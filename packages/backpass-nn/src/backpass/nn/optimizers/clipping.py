@@ -9,7 +9,7 @@ from backpass.core import Tensor, tree
 from backpass.core.values import plain
 from backpass.nn.optimizers.hyperparameters import number
 from backpass.nn.optimizers.steps import Array, Tree, leaves
-from backpass.nn.optimizers.updates import gradient_norm
+from backpass.nn.optimizers.updates import gradient_norm, scaled
 
 INFINITY = float("inf")
 
@@ -226,7 +226,7 @@ def _scaled(
     if isinstance(norm, numpy.floating) and float(norm) <= limit:
         return gradients, norm  # what is known here need not be computed
     factor = np.divide.op(limit, np.maximum.op(norm, limit))
-    return [np.multiply.op(g, factor.astype(g.real.dtype)) for g in gradients], norm
+    return scaled.run(gradients, {"by": factor}), norm
 
 
 def _bounded(name: str, gradients: list[Array], clip_value: float) -> list[Array]:

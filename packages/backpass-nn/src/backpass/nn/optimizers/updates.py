@@ -2,6 +2,10 @@
 
 Each updates all the weights of a network in one call. What stands here is the definition; a backend
 that has a kernel of the same name computes it in a single pass over the data instead.
+
+Gradients in half precision are computed with in that of the weights. The steps take a keyword
+`finite`: a number or an array of shape (), of which 0 says that nothing is to be done, because a
+gradient is infinite or nan. A kernel reads it where it runs, so that nothing waits for it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +20,11 @@ Number = Any  # a Python float, or an array of shape ()
 
 @primitive
 def sgd_update(
-    xp: ModuleType, *arrays: Array, learning_rate: Number, weight_decay: Number = 0.0
+    xp: ModuleType,
+    *arrays: Array,
+    learning_rate: Number,
+    weight_decay: Number = 0.0,
+    finite: Number = True,
 ) -> None:
     """Subtract `learning_rate` times each gradient from its weight, in place.
 
@@ -29,7 +37,11 @@ def sgd_update(
         computed, and so anew whenever a captured graph runs it again.
     weight_decay : float or array
         How much of each weight is added to its gradient first.
+    finite : bool or array
+        Whether to do anything.
     """
+    if not finite:
+        return
     for w, g in parts(arrays, 2):
         w -= factor(learning_rate, w) * decayed(g, w, weight_decay)
 
@@ -67,6 +79,7 @@ def velocity_update(
     dampening: Number,
     weight_decay: Number,
     nesterov: bool,
+    finite: Number = True,
 ) -> None:
     """Take a step of gradient descent along each weight's velocity, in place.
 
@@ -78,11 +91,13 @@ def velocity_update(
     ----------
     *arrays : array
         First all weights, then as many velocities, then as many gradients, of the same shapes.
-    learning_rate, momentum, dampening, weight_decay : float or array
+    learning_rate, momentum, dampening, weight_decay, finite : float or array
         As in `sgd_update`.
     nesterov : bool
         Whether to look ahead.
     """
+    if not finite:
+        return
     for w, v, g in parts(arrays, 3):
         d = decayed(g, w, weight_decay)
         v *= factor(momentum, v)
@@ -104,6 +119,7 @@ def adam_update(
     decoupled: bool,
     amsgrad: bool,
     step: Number,
+    finite: Number = True,
 ) -> None:
     """Take a step of Adam, in place.
 
@@ -117,7 +133,7 @@ def adam_update(
     *arrays : array
         First all weights, then as many means, as many squares, with `amsgrad` as many maxima, and
         as many gradients, of the same shapes.
-    learning_rate, beta1, beta2, eps, weight_decay : float or array
+    learning_rate, beta1, beta2, eps, weight_decay, finite : float or array
         As in `sgd_update`.
     decoupled : bool
         Whether the weights themselves decay, by the factor ``1 - learning_rate * weight_decay``;
@@ -127,6 +143,8 @@ def adam_update(
     step : int or array
         The number of this step, from 1, in floats if an array.
     """
+    if not finite:
+        return
     length = learning_rate / (1 - beta1**step)
     spread = (1 - beta2**step) ** 0.5
     for w, m, v, *top, g in parts(arrays, 5 if amsgrad else 4, apart=True):
@@ -160,6 +178,7 @@ def rmsprop_update(
     weight_decay: Number,
     momentum: Number,
     centered: bool,
+    finite: Number = True,
 ) -> None:
     """Take a step of RMSprop, in place.
 
@@ -172,12 +191,14 @@ def rmsprop_update(
     *arrays : array
         First all weights, then as many squares, if `centered` as many means, unless `momentum` is 0
         as many velocities, and as many gradients, of the same shapes.
-    learning_rate, alpha, eps, weight_decay, momentum : float or array
+    learning_rate, alpha, eps, weight_decay, momentum, finite : float or array
         As in `sgd_update`; with `momentum`, the steps add up to a velocity as in
         `velocity_update`.
     centered : bool
         Whether to subtract the square of the gradients' running mean from v, under the root.
     """
+    if not finite:
+        return
     moving = not (isinstance(momentum, float) and momentum == 0)
     for w, v, *rest, g in parts(arrays, 3 + centered + moving, apart=True):
         d = decayed(g, w, weight_decay)
@@ -211,7 +232,12 @@ def rmsprop_update(
 
 @primitive
 def adagrad_update(
-    xp: ModuleType, *arrays: Array, learning_rate: Number, eps: Number, weight_decay: Number
+    xp: ModuleType,
+    *arrays: Array,
+    learning_rate: Number,
+    eps: Number,
+    weight_decay: Number,
+    finite: Number = True,
 ) -> None:
     """Take a step of Adagrad, in place.
 
@@ -223,9 +249,11 @@ def adagrad_update(
     ----------
     *arrays : array
         First all weights, then as many sums, then as many gradients, of the same shapes.
-    learning_rate, eps, weight_decay : float or array
+    learning_rate, eps, weight_decay, finite : float or array
         As in `sgd_update`.
     """
+    if not finite:
+        return
     for w, s, g in parts(arrays, 3, apart=True):
         d = decayed(g, w, weight_decay)
         t = d * d
@@ -245,6 +273,7 @@ def lion_update(
     beta1: Number,
     beta2: Number,
     weight_decay: Number,
+    finite: Number = True,
 ) -> None:
     """Take a step of Lion, in place.
 
@@ -257,9 +286,11 @@ def lion_update(
     ----------
     *arrays : array
         First all weights, then as many momenta, then as many gradients, of the same shapes.
-    learning_rate, beta1, beta2, weight_decay : float or array
+    learning_rate, beta1, beta2, weight_decay, finite : float or array
         As in `sgd_update`.
     """
+    if not finite:
+        return
     for w, m, g in parts(arrays, 3, apart=True):
         decay(w, learning_rate, weight_decay)
         t = m * factor(beta1, m)
@@ -283,6 +314,7 @@ def muon_update(
     iterations: int,
     eps: float,
     adjustment: str,
+    finite: Number = True,
 ) -> None:
     """Take a step of Muon, in place.
 
@@ -296,7 +328,7 @@ def muon_update(
     *arrays : array
         First all weights, real matrices, then as many momenta, then as many gradients, of the same
         shapes.
-    learning_rate, momentum, weight_decay : float or array
+    learning_rate, momentum, weight_decay, finite : float or array
         As in `sgd_update`.
     nesterov : bool
         Whether to look ahead.
@@ -307,6 +339,8 @@ def muon_update(
         The factor for a matrix of m rows and n columns: ``sqrt(max(1, m / n))``,
         ``0.2 * sqrt(max(m, n))`` or ``sqrt(m / n)``.
     """
+    if not finite:
+        return
     for w, b, g in parts(arrays, 3):
         if not w.size:
             continue
@@ -397,6 +431,98 @@ def gradient_norm(xp: ModuleType, *gradients: Array, order: float = 2.0) -> Arra
     return sum(sums[1:], sums[0]) ** (1 / order)
 
 
+@primitive
+def scaled(xp: ModuleType, *arrays: Array, by: Number) -> list[Array]:
+    """Return each array times a number, in its own dtype.
+
+    Parameters
+    ----------
+    *arrays : array
+        Of any shapes, real or complex.
+    by : float or array
+        A real number, or an array of shape () that holds it.
+    """
+    return [x * factor(by, x) for x in arrays]
+
+
+@primitive
+def unscaled(xp: ModuleType, *gradients: Array, scale: Number) -> list[Array]:
+    """Return each gradient over a number, half precision as single; and whether all are finite.
+
+    Parameters
+    ----------
+    *gradients : array
+        Of any shapes, real or complex.
+    scale : float or array
+        By which the loss has been multiplied: a number, or an array of shape () that holds it.
+
+    Returns
+    -------
+    list of array
+        The gradients, and at the end an array of shape (): 1 if none of them is infinite or nan,
+        else 0. It is of float32.
+    """
+    wide = [g.astype("float32") if g.dtype.itemsize == 2 else g for g in gradients]
+    made = [g * factor(1 / scale, g) for g in wide]
+    finite = xp.ones((), "float32")
+    for g in made:
+        finite *= xp.isfinite(g).all()
+    return [*made, finite]
+
+
+@primitive
+def cast_update(xp: ModuleType, *arrays: Array) -> None:
+    """Set each array to the values of another one, rounded to its own dtype, in place.
+
+    Parameters
+    ----------
+    *arrays : array
+        First all targets, then as many sources, of the same shapes.
+    """
+    half = len(arrays) // 2
+    for target, source in zip(arrays[:half], arrays[half:], strict=True):
+        target[...] = source.astype(target.dtype)
+
+
+#: Of a loss: a power of two, so that a multiplication by it is exact, that float32 can hold.
+LARGEST_SCALE = 2.0**126
+
+
+@primitive
+def scale_update(
+    xp: ModuleType,
+    scale: Array,
+    streak: Array,
+    *finite: Array,
+    growth: float,
+    backoff: float,
+    interval: float,
+) -> None:
+    """Let a loss's scale follow from whether the gradients were finite, in place.
+
+    Parameters
+    ----------
+    scale : array
+        Of shape (): multiplied by `growth` after `interval` steps with finite gradients, and by
+        `backoff` after one without; but never less than 1, nor infinite.
+    streak : array
+        Of shape (): how many steps with finite gradients there have been since it changed.
+    *finite : array
+        Of shape (), for each of the optimizers: 0 if a gradient was infinite or nan.
+    growth, backoff, interval : float
+        The numbers.
+    """
+    good = finite[0] != 0
+    for flag in finite[1:]:
+        good = good & (flag != 0)
+    streak += 1
+    streak *= good
+    grown = streak >= interval
+    streak *= ~grown
+    scale *= xp.where(good, xp.where(grown, growth, 1.0), backoff)
+    xp.clip(scale, 1.0, LARGEST_SCALE, out=scale)
+
+
 nondifferentiable(
     sgd_update,
     momentum_update,
@@ -408,6 +534,10 @@ nondifferentiable(
     muon_update,
     average_update,
     gradient_norm,
+    scaled,
+    unscaled,
+    cast_update,
+    scale_update,
 )
 
 
@@ -417,11 +547,14 @@ nondifferentiable(
 def parts(arrays: Sequence[Array], roles: int, apart: bool = False) -> Iterator[Sequence[Array]]:
     """Yield what belongs to each weight, at least one-dimensional.
 
-    With `apart` a complex weight comes as two, its real and its imaginary part. All are views.
+    With `apart` a complex weight comes as two, its real and its imaginary part. All are views; but
+    the last, the gradient, is turned to the dtype of the others.
     """
     n = len(arrays) // roles
     for i in range(n):
         own = [x if x.ndim else x[None] for x in arrays[i::n]]
+        if own[-1].dtype != own[0].dtype:
+            own[-1] = own[-1].astype(own[0].dtype)
         if apart and own[0].dtype.kind == "c":
             yield [x.real for x in own]
             yield [x.imag for x in own]
