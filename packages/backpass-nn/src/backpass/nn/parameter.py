@@ -128,6 +128,15 @@ class Buffer(Tensor):
         return f"Buffer{super().__repr__().removeprefix('Tensor')}"
 
 
+def holding(like: Tensor, array: Any) -> Tensor:
+    """Return an untracked Tensor like another, or a Parameter, that holds an array itself."""
+    if type(like) is not Parameter:
+        return like.remade(array)
+    made = Parameter.__new__(Parameter)
+    Tensor.__init__(made, array)
+    return made if like.constant else made.requires_grad_()
+
+
 def _copied(value: Any) -> Any:
     """Return an array of its own, of native byte order, where the value lies."""
     value = plain(value)

@@ -8,7 +8,7 @@ import backpass.numpy as np
 from backpass.core import Tensor, tree
 from backpass.core.values import plain
 from backpass.nn.optimizers.hyperparameters import number
-from backpass.nn.optimizers.steps import Array, Tree, leaves
+from backpass.nn.optimizers.steps import Array, Tree, distinct
 from backpass.nn.optimizers.updates import gradient_norm, scaled
 
 INFINITY = float("inf")
@@ -181,7 +181,7 @@ def clip_by_value(gradients: Tree, clip_value: float) -> Tree:
 
 def _reached(name: str, params: Tree) -> list[Tensor]:
     """Return the Tensors that have a gradient."""
-    return [w for w in leaves(name, params, "params").values() if w.grad is not None]
+    return [w for _, w in distinct(name, params, "params") if w.grad is not None]
 
 
 def _arrays(name: str, found: list[Any]) -> dict[int, Array]:

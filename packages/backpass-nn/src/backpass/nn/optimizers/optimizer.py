@@ -21,6 +21,7 @@ from backpass.nn.optimizers.parameters import (
     is_constant,
     named_leaves,
     own,
+    owned,
     trained,
 )
 from backpass.nn.optimizers.state import Reader, State, remembered, written
@@ -358,20 +359,17 @@ class Optimizer:
         ascents = [self._given(trained[k][2], named[k]) for k in reached]
         length = self._rate(steps, ascents)
         self._check_stages(self._options, [counts[k] for k in reached], ascents)
-        weights = []
-        for k in reached:
-            i, x, _ = trained[k]
-            found[i], array = anew(x.leaf)
-            weights.append(array)
-            for role, slot in zip(roles, slots, strict=True):
-                old = slot[k]
-                slot[k] = (
-                    self._fresh(role, array, self._options) if old is None else own(old, array)
-                )
         if reached:
-            kept = [[slot[k] for k in reached] for slot in slots]
+            arrays = self._copied([plain(named[k].leaf) for k in reached], slots, roles, reached)
+            weights, *kept = arrays
             before = [counts[k] for k in reached]
             self._advance(self._options, weights, kept, ascents, before, length)
+            for k, w in zip(reached, weights, strict=True):
+                i, x, _ = trained[k]
+                found[i] = anew(x.leaf, w)
+            for slot, made in zip(slots, kept, strict=True):
+                for k, array in zip(reached, made, strict=True):
+                    slot[k] = array
         for k in reached:
             counts[k] += 1
         names = [x.name for x in named]
@@ -381,15 +379,37 @@ class Optimizer:
             **written(names, roles, slots, counts),
         }
 
+    def _copied(
+        self,
+        weights: list[Array],
+        slots: list[list[Array | None]],
+        roles: Sequence[str],
+        reached: list[int],
+    ) -> list[list[Array]]:
+        """Return copies of the parameters that gradients have reached, and of what is kept."""
+        rows = [weights]
+        for role, slot in zip(roles, slots, strict=True):
+            row = []
+            for k, w in zip(reached, weights, strict=True):
+                x = slot[k]
+                row.append(self._fresh(role, w, self._options) if x is None else x)
+            rows.append(row)
+        made = iter(owned([x for row in rows for x in row]))
+        return [[next(made) for _ in row] for row in rows]
+
     def _given(self, g: Any, x: Named) -> Array:
         """Return the array of a gradient for a parameter, the conjugate of a complex one."""
-        place = "gradients" + x.place.removeprefix("params")
+        value = plain(g)
+        leaf = x.leaf
+        fits = type(value) is type(plain(leaf)) and value.shape == leaf.shape
+        if fits and value.dtype.kind == "f" and not isinstance(g, Tensor):
+            return value  # as nearly always
+        place = "gradients" + str(x.place).removeprefix("params")
         if isinstance(g, Tensor) and g.tracked:
             raise TypeError(
                 f"{self._name}: `{place}` is tracked, and a step is not differentiated: use "
                 "backpass.core.stop_gradient"
             )
-        value = plain(g)
         if not hasattr(value, "dtype"):
             raise TypeError(f"{self._name}: `{place}` is {type(g).__name__}, not an array or None")
         if value.shape != x.leaf.shape:

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import numpy
+
 from backpass.core import Tensor, tree
+from backpass.core.backends import copied
 from backpass.core.devices import beside
-from backpass.nn.optimizers.steps import Array, Tree, check_kind, is_buffer, leaves, located
+from backpass.core.operators import operators
+from backpass.nn.optimizers.steps import (
+    Array,
+    Place,
+    Tree,
+    check_kind,
+    distinct,
+    is_buffer,
+    located,
+)
+from backpass.nn.parameter import holding
 
 
 class Named(NamedTuple):
@@ -18,13 +31,13 @@ class Named(NamedTuple):
     name
         Its path, with points, by which its state is saved.
     place
-        Where it is, in the words of a program, for messages.
+        Where it is, for messages.
     leaf
         The Tensor, or in the pure way of use perhaps an array.
     """
 
     name: str
-    place: str
+    place: Place
     leaf: Any
 
 
@@ -40,7 +53,7 @@ def trained(optimizer: str, params: Tree, root: str = "params", prefix: str = ""
     """
     if isinstance(params, Iterator):  # such as model.parameters()
         params = list(params)
-    wanted = {id(w) for w in leaves(optimizer, params, root).values()}
+    wanted = {id(w) for _, w in distinct(optimizer, params, root)}
     found: dict[int, Named] = {}
     for x in named_leaves(optimizer, params, root):
         if id(x.leaf) in wanted:
@@ -59,7 +72,7 @@ def named_leaves(optimizer: str, params: Tree, root: str) -> list[Named]:
         If two have one name.
     """
     found = []
-    seen: dict[str, str] = {}
+    seen: dict[str, Place] = {}
     paths = tree.flatten(params)[1].paths()
     for path, (place, leaf) in zip(paths, located(params, root), strict=True):
         name = ".".join(map(str, path))
@@ -99,10 +112,13 @@ def own(x: Array, w: Array) -> Array:
     return Tensor(beside(x, w)).writable()
 
 
-def anew(leaf: Any) -> tuple[Any, Array]:
-    """Return a Tensor like another, or an array, of the same value; and its array to write into."""
-    if isinstance(leaf, Tensor):
-        made = leaf.remade(leaf.value)
-        return made, made.writable()
-    array = Tensor(leaf).writable()
-    return array, array
+def owned(xs: Sequence[Array]) -> list[Array]:
+    """Return copies of arrays to write into, made in one call where that can be done."""
+    arrays = [numpy.array(x) if isinstance(x, numpy.generic) else x for x in xs]
+    found = operators.copies(*arrays)
+    return [copied(x) for x in arrays] if found is NotImplemented else found  # type: ignore[no-any-return]
+
+
+def anew(leaf: Any, array: Array) -> Any:
+    """Return a Tensor like another that holds an array itself; the array, in place of an array."""
+    return holding(leaf, array) if isinstance(leaf, Tensor) else array

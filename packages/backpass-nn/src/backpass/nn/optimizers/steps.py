@@ -1,5 +1,7 @@
 """What every optimizer does: find the Tensors, check, update, clear the gradients."""
 
+from __future__ import annotations
+
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +28,14 @@ Rate = Callable[[int, Sequence[Array]], Length]
 def leaves(optimizer: str, weights: Tree, root: str = "weights") -> dict[str, Tensor]:
     """Return the distinct Tensors of a tree, each by its place, such as ``"weights[0][1]"``.
 
+    Raises as `distinct`.
+    """
+    return {str(place): leaf for place, leaf in distinct(optimizer, weights, root)}
+
+
+def distinct(optimizer: str, weights: Tree, root: str) -> list[tuple[Place, Tensor]]:
+    """Return the distinct Tensors of a tree, and their places.
+
     The Buffers of a model are left out: they are not trained.
 
     Raises
@@ -37,7 +47,7 @@ def leaves(optimizer: str, weights: Tree, root: str = "weights") -> dict[str, Te
     """
     if isinstance(weights, Iterator):  # such as model.parameters()
         weights = list(weights)
-    found: dict[int, tuple[str, Tensor]] = {}
+    found: dict[int, tuple[Place, Tensor]] = {}
     for place, leaf in located(weights, root):
         if not isinstance(leaf, Tensor):
             raise TypeError(
@@ -50,16 +60,36 @@ def leaves(optimizer: str, weights: Tree, root: str = "weights") -> dict[str, Te
         found.setdefault(id(leaf), (place, leaf))
     if not found:
         raise ValueError(f"{optimizer}: `{root}` holds no Tensor, so there is nothing to train")
-    return dict(found.values())
+    return list(found.values())
 
 
-def located(weights: Tree, root: str) -> list[tuple[str, Any]]:
+class Place:
+    """Where a leaf of a tree is, in the words of a program: put together when a message needs it.
+
+    Parameters
+    ----------
+    structure
+        The tree's.
+    i
+        The number of the leaf.
+    root
+        What the tree is called.
+    """
+
+    __slots__ = ("_i", "_root", "_structure")
+
+    def __init__(self, structure: Any, i: int, root: str) -> None:
+        self._structure, self._i, self._root = structure, i, root
+
+    def __str__(self) -> str:
+        code = self._structure.accessors()[self._i].codify(self._root)
+        return _IN_A_MODEL.sub(r".\1", code)
+
+
+def located(weights: Tree, root: str) -> list[tuple[Place, Any]]:
     """Return the leaves of a tree and the place of each, such as ``"weights[0].layers.1.bias"``."""
     flat, structure = tree.flatten(weights)
-    return [
-        (_IN_A_MODEL.sub(r".\1", accessor.codify(root)), leaf)
-        for leaf, accessor in zip(flat, structure.accessors(), strict=True)
-    ]
+    return [(Place(structure, i, root), leaf) for i, leaf in enumerate(flat)]
 
 
 #: How a leaf of a model, whose path stands in the quotes, is written by optree.
@@ -71,7 +101,7 @@ def is_buffer(leaf: Any) -> bool:
     return isinstance(leaf, Tensor) and type(leaf).constant is True
 
 
-def check_kind(optimizer: str, place: str, leaf: Any) -> None:
+def check_kind(optimizer: str, place: object, leaf: Any) -> None:
     """Raise for weights that are no floats.
 
     Raises
@@ -86,7 +116,7 @@ def check_kind(optimizer: str, place: str, leaf: Any) -> None:
 
 
 def gather(
-    optimizer: str, places: Sequence[str], tensors: Sequence[Tensor]
+    optimizer: str, places: Sequence[object], tensors: Sequence[Tensor]
 ) -> tuple[list[int], list[Array]]:
     """Return the indices of the Tensors that a gradient has reached, and the steepest ascents.
 
