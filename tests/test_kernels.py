@@ -1256,7 +1256,11 @@ def test_scaled(backend, dtype):
     call, reference = _pair(backend, "scaled")
     for shapes in SHAPES:
         xs = _gradients(backend, dtype, shapes)
-        for by in (0.3, backend.from_host(numpy.array(0.3)), backend.from_host(numpy.array(2, "f"))):
+        for by in (
+            0.3,
+            backend.from_host(numpy.array(0.3)),
+            backend.from_host(numpy.array(2, "f")),
+        ):
             for x, y in zip(call(*xs, by=by), reference(*xs, by=by), strict=True):
                 assert (x.shape, x.dtype) == (y.shape, y.dtype)
                 numpy.testing.assert_array_equal(backend.to_host(x), backend.to_host(y))

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import backpass.cupy as cp
 from backpass.core import grad
-from backpass.cupy import updates
+from backpass.cupy import gradients, tables, updates
 from backpass.cupy.launching import Kernel
 
 pytestmark = pytest.mark.usefixtures("cupy")
@@ -117,12 +117,12 @@ def test_the_same_memory_in_other_shapes(cupy):
 
 
 def test_more_sets_of_arrays_than_are_remembered(cupy):
-    kept = [(cupy.ones(3), cupy.ones(3)) for _ in range(2 * updates.TABLES)]
+    kept = [(cupy.ones(3), cupy.ones(3)) for _ in range(2 * tables.TABLES)]
     for _ in range(2):
         for w, g in kept:
             assert updates.sgd_update(w, g, learning_rate=0.25) is None
     assert all((w.get() == 0.5).all() for w, _ in kept)
-    assert len(updates._tables) <= updates.TABLES
+    assert len(tables._tables) <= tables.TABLES
 
 
 # ----- numbers on the device ---------------------------------------------------------------------
@@ -186,6 +186,154 @@ def test_arrays_that_do_not_fit_are_left_alone(cupy):
     assert_array_equal(w.get(), 1 - 0.5 * 3)
     rate = w[:1].reshape(())  # what is read would be written
     assert updates.sgd_update(w, h, learning_rate=rate) is NotImplemented
+
+
+# ----- half precision ----------------------------------------------------------------------------
+
+ADAM = {
+    "learning_rate": 0.25,
+    "beta1": 0.75,
+    "beta2": 0.875,
+    "eps": 1e-3,
+    "weight_decay": 0.1,
+    "decoupled": True,
+    "amsgrad": True,
+    "step": 3,
+}
+
+
+@pytest.fixture(params=["float16", "bfloat16"])
+def half(request):
+    """Give the dtypes of half precision."""
+    if request.param == "float16":
+        return request.param
+    return pytest.importorskip("ml_dtypes", reason="bfloat16 needs ml_dtypes").bfloat16
+
+
+def test_gradients_in_half_precision_of_weights_in_single(half, cupy, launches):
+    arrays = drawn(SHAPES, 5)
+    for x in arrays[2 * len(SHAPES) : 4 * len(SHAPES)]:
+        numpy.abs(x, out=x)
+    arrays[-len(SHAPES) :] = [x.astype(half) for x in arrays[-len(SHAPES) :]]
+    there = [cupy.asarray(x) for x in arrays]
+    assert updates.adam_update(*there, **ADAM) is None
+    assert len(launches) == 1
+    wide = [cupy.asarray(x.astype("float32")) for x in arrays]
+    assert updates.adam_update(*wide, **ADAM) is None
+    for x, y in zip(there[: -len(SHAPES)], wide, strict=False):
+        assert x.dtype == "float32"
+        assert_array_equal(x.get(), y.get())
+
+
+def test_weights_become_what_others_are_rounded(half, cupy, launches):
+    sources = drawn(SHAPES, 1)
+    sources[0][...] = [0.0, -0.0, numpy.inf, numpy.nan]
+    sources[4][:3] = [7e4, 1e-8, 1 + 2**-9]
+    there = [cupy.asarray(x) for x in sources]
+    targets = [cupy.empty(x.shape, half) for x in sources]
+    assert updates.cast_update(*targets, *there) is None
+    assert len(launches) == 1
+    with numpy.errstate(over="ignore"):
+        for x, y in zip(targets, sources, strict=True):
+            assert_array_equal(x.get().astype("float32"), y.astype(half).astype("float32"))
+
+
+def test_gradients_over_the_scale_of_their_loss(half, cupy):
+    arrays = [x.astype(half) for x in drawn(SHAPES, 1)]
+    there = [cupy.asarray(x) for x in arrays]
+    scale = cupy.array(2.0**10, "float32")
+    *made, finite = updates.unscaled(*there, scale=scale)
+    assert finite.get() == 1
+    for x, y in zip(made, arrays, strict=True):
+        assert x.dtype == "float32"
+        assert_array_equal(x.get(), y.astype("float32") / 2.0**10)
+    for bad in (numpy.inf, -numpy.inf, numpy.nan):
+        there[4][70_000] = bad
+        assert updates.unscaled(*there, scale=scale)[-1].get() == 0
+        assert updates.unscaled(*there[:4], scale=scale)[-1].get() == 1
+    assert updates.unscaled(scale=scale) is NotImplemented
+    assert updates.unscaled(there[0].astype("int64"), scale=scale) is NotImplemented
+
+
+# ----- steps that are not taken ------------------------------------------------------------------
+
+
+def test_a_number_on_the_device_says_whether_to_take_a_step(cupy, launches):
+    finite = cupy.ones((), "float32")
+    steps = {
+        "sgd_update": ({"learning_rate": 0.5}, 2),
+        "adam_update": (ADAM, 5),
+        "lion_update": (
+            {"learning_rate": 0.5, "beta1": 0.5, "beta2": 0.5, "weight_decay": 0.1},
+            3,
+        ),
+    }
+    for name, (numbers, roles) in steps.items():
+        there = [cupy.asarray(abs(x)) for x in drawn([(5,), (3, 4)], roles)]
+        before = [x.get() for x in there]
+        finite[...] = 0
+        assert updates.KERNELS[name](*there, **numbers, finite=finite) is None
+        for x, y in zip(there, before, strict=True):
+            assert_array_equal(x.get(), y)
+        finite[...] = 1
+        assert updates.KERNELS[name](*there, **numbers, finite=finite) is None
+        right = [cupy.asarray(x) for x in before]
+        assert updates.KERNELS[name](*right, **numbers) is None
+        for x, y in zip(there, right, strict=True):
+            assert_array_equal(x.get(), y.get())
+        assert (there[0].get() != before[0]).all()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_scale_of_a_loss_follows(count, cupy, launches):
+    scale, streak = cupy.array(4.0, "float32"), cupy.zeros((), "float32")
+    flags = [cupy.ones((), "float32") for _ in range(count)]
+    numbers = {"growth": 2.0, "backoff": 0.25, "interval": 3.0}
+    seen = []
+    for good in [1, 1, 1, 1, 0, 1, 1, 1, 0, 0]:
+        flags[-1][...] = good
+        assert gradients.scale_update(scale, streak, *flags, **numbers) is None
+        seen.append((float(scale.get()), float(streak.get())))
+    assert seen == [(4, 1), (4, 2), (8, 0), (8, 1), (2, 0), (2, 1), (2, 2), (4, 0), (1, 0), (1, 0)]
+    scale[...] = 2.0**126
+    numbers["interval"] = 1.0
+    flags[-1][...] = 1
+    gradients.scale_update(scale, streak, *flags, **numbers)
+    assert scale.get() == 2.0**126
+    assert len(launches) == 11
+
+
+# ----- norms -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", [1.0, 2, float("inf")])
+def test_a_norm_takes_two_launches(order, cupy, launches):
+    arrays = drawn(SHAPES, 1)
+    found = gradients.gradient_norm(*[cupy.asarray(x) for x in arrays], order=order)
+    assert len(launches) == 2
+    whole = numpy.concatenate([x.ravel() for x in arrays]).astype("float64")
+    assert_allclose(found.get(), numpy.linalg.norm(whole, order), rtol=1e-12)
+    assert gradients.gradient_norm(cupy.ones((0, 3)), order=order).get() == 0
+
+
+def test_the_norm_of_gradients_in_half_precision(half, cupy):
+    arrays = [(1e3 * x).astype(half) for x in drawn(SHAPES, 1)]
+    found = gradients.gradient_norm(*[cupy.asarray(x) for x in arrays])
+    whole = numpy.concatenate([x.ravel() for x in arrays]).astype("float64")
+    assert_allclose(found.get(), numpy.linalg.norm(whole), rtol=1e-12)
+
+
+def test_a_norm_of_views_that_begin_anywhere(cupy):
+    x = drawn([(9001,)], 1)[0]
+    there = cupy.asarray(x)
+    for skipped in range(5):
+        found = gradients.gradient_norm(there[skipped:])
+        assert_allclose(found.get(), numpy.linalg.norm(x[skipped:].astype("float64")), rtol=1e-12)
+
+
+@pytest.mark.parametrize("roles", range(1, 6))
+def test_a_table_fits_into_the_parameters_of_a_kernel(roles):
+    assert tables._layout(roles, tables.capacities(roles)[-1]).itemsize <= tables.LARGEST
 
 
 # ----- optimizers --------------------------------------------------------------------------------

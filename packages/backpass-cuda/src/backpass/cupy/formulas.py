@@ -159,9 +159,27 @@ __device__ inline double digamma(double x) {
 """,
 }
 
-#: How numbers are stored, and in what they are computed: half precision only stores.
-STORED = {"e": "__half", "f": "float", "d": "double", "?": "bool"}
-COMPUTED = {"e": "float", "f": "float", "d": "double"}
+#: How numbers are stored, and in what they are computed: half precision only stores.  `"E"` is the
+#: bfloat16 of `ml_dtypes`, the upper half of a float.
+STORED = {"e": "__half", "E": "Brain", "f": "float", "d": "double", "?": "bool"}
+COMPUTED = {"e": "float", "E": "float", "f": "float", "d": "double"}
+#: In bytes.
+SIZES = {"?": 1, "e": 2, "E": 2, "f": 4, "d": 8}
+#: CUDA's header of bfloat16 comes with its toolkit only, not with CuPy.
+_BRAIN = """
+struct __align__(2) Brain { unsigned short bits; };
+__device__ __forceinline__ float as_float(Brain x) { return __uint_as_float((unsigned)x.bits << 16); }
+__device__ __forceinline__ Brain as_brain(float x) {
+    Brain made;
+#if __CUDA_ARCH__ >= 800 && !defined(__CUDA_EMULATOR__)
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(made.bits) : "f"(x));
+#else
+    const unsigned u = __float_as_uint(x);
+    made.bits = isnan(x) ? 0x7fff : (u + 0x7fffu + (u >> 16 & 1u)) >> 16;
+#endif
+    return made;
+}
+"""
 
 
 class Untranslatable(Exception):
@@ -170,12 +188,19 @@ class Untranslatable(Exception):
 
 def loaded(code: str, stored: str) -> str:
     """Return a stored number as one to compute with."""
-    return f"T(__half2float({code}))" if stored == "e" else f"T({code})"
+    turned = {"e": "__half2float", "E": "as_float"}.get(stored, "")
+    return f"T({turned}({code}))"
 
 
 def kept(code: str, stored: str) -> str:
     """Return a computed number as one to be stored."""
-    return f"__float2half_rn({code})" if stored == "e" else f"{STORED[stored]}({code})"
+    turned = {"e": "__float2half_rn", "E": "as_brain"}.get(stored, STORED[stored])
+    return f"{turned}({code})"
+
+
+def included(stored: str) -> str:
+    """Return what stands before everything where numbers of these types are stored."""
+    return ("#include <cuda_fp16.h>" if "e" in stored else "") + (_BRAIN if "E" in stored else "")
 
 
 def prelude(computed: str, stored: str, body: str) -> str:
@@ -203,7 +228,7 @@ def prelude(computed: str, stored: str, body: str) -> str:
     text = "".join([body, *helpers])
     return "\n".join(
         [
-            *(["#include <cuda_fp16.h>"] if "e" in stored else []),
+            included(stored),
             f"typedef {COMPUTED[computed]} T;",
             *(limits if "INFINITY" in text or "NAN" in text else []),
             *functions,

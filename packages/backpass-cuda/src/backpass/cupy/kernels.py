@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from backpass.core.contractions import contractions
-from backpass.cupy import elementwise, products, reductions, seeds, softmax, updates
+from backpass.cupy import elementwise, gradients, products, reductions, seeds, softmax, updates
 from backpass.cupy.library import library, ndarray
 
 #: By the name of the primitive, or of its rule: `"tanh"`, `"tanh.vjp"`, `"divide.vjp1"`.  What the
@@ -17,6 +17,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     **softmax.KERNELS,
     **products.KERNELS,
     **updates.KERNELS,
+    **gradients.KERNELS,
     **seeds.KERNELS,
 }
 # On a GPU a product is one launch, however small it is: nothing is too small for it.
