@@ -391,7 +391,7 @@ def test_what_a_schedule_remembers_is_saved():
         (lambda s: s.update({"gain.mean": np.ones(2, "f")}), r"`gain\.mean` has shape \(2,\) and"),
         (
             lambda s: s.update({"gain.mean": np.float64(1)}),
-            r"float64, the parameter \(\) and float32",
+            r"float64, but the parameter, of shape \(\) and float32",
         ),
         (lambda s: s.update({"gain.mean": 1.0}), r"`gain\.mean` is float, not an array"),
         (lambda s: s.update({"gain.step": -1}), r"`gain\.step` is -1, not a number of steps"),

@@ -135,7 +135,7 @@ macro_rules! names {
     };
 }
 
-names!(complain dtype index kind op pull_of pullback record run shape);
+names!(char complain dtype index kind op pull_of pullback record run shape);
 
 struct Installed(UnsafeCell<Option<Engine>>);
 

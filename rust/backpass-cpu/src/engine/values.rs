@@ -94,7 +94,9 @@ pub unsafe fn is_inexact(value: *mut PyObject) -> Option<bool> {
         match kind_of(value) {
             Kind::Array => {
                 let descr = (*value.cast::<PyArrayObject>()).descr;
-                Some(matches!((*descr).kind as u8, b'f' | b'c'))
+                // bfloat16 is of a kind with records.
+                let brain = (*descr).type_ as u8 == b'E';
+                Some(matches!((*descr).kind as u8, b'f' | b'c') || brain)
             }
             Kind::Double | Kind::Single => Some(true),
             Kind::Other => asked(value),
@@ -111,13 +113,14 @@ unsafe fn asked(value: *mut PyObject) -> Option<bool> {
             return None;
         }
         let kind = Own::new(ffi::PyObject_GetAttr(dtype.get(), engine().names.kind));
-        if kind.failed() {
+        let character = Own::new(ffi::PyObject_GetAttr(dtype.get(), engine().names.char));
+        if kind.failed() || character.failed() {
             return None;
         }
-        let is = |letter: &std::ffi::CStr| {
-            ffi::PyUnicode_CompareWithASCIIString(kind.get(), letter.as_ptr()) == 0
+        let is = |text: &Own, letter: &std::ffi::CStr| {
+            ffi::PyUnicode_CompareWithASCIIString(text.get(), letter.as_ptr()) == 0
         };
-        Some(is(c"f") || is(c"c"))
+        Some(is(&kind, c"f") || is(&kind, c"c") || is(&character, c"E"))
     }
 }
 

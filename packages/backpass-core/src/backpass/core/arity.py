@@ -14,6 +14,7 @@ from typing import Any, overload
 
 from backpass.core.backends import PYTHON_SCALARS, backend_of
 from backpass.core.cotangents import Parts, accumulate, fit_cotangent
+from backpass.core.dtypes import INEXACT
 from backpass.core.extension import engine
 from backpass.core.graph import (
     FREED,
@@ -124,7 +125,7 @@ class Unary(Primitive):
                 and node.parents is not None
                 and node.serial > floor[0]
                 and not pauses[0]
-                and dtype.kind in "fc"
+                and dtype.kind in INEXACT
             ):
                 # The short way of `record`.
                 saved: Any
@@ -157,7 +158,7 @@ class Unary(Primitive):
         if not self.kind:
             self.check_rule()
         dtype = ans.dtype
-        if dtype.kind not in "fc":
+        if dtype.kind not in INEXACT:
             return None
         # Linear rules read no values: the operand's node tells its shape and dtype.
         save = saver(self.vjps[0])
@@ -434,7 +435,7 @@ class Nary(Primitive):
             if interrupted:
                 tell(self, xs, ans, kwargs, node)
             return wrap_parts(ans, node)
-        if ans.dtype.kind not in "fc":
+        if ans.dtype.kind not in INEXACT:
             return Tensor(ans)
         node = Node(self, tuple(nodes), saved, kwargs or None, ans.shape, ans.dtype)
         if interrupted:
@@ -651,7 +652,7 @@ def wrap(node: Node, positions: Sequence[int], saved: Sequence[Any]) -> list[Any
 
 def part_of(value: Any, node: Node, i: int, count: int) -> Tensor:
     """Return output `i` of `count` as a Tensor hung on the call's node; integers are untracked."""
-    if value.dtype.kind not in "fc":
+    if value.dtype.kind not in INEXACT:
         return Tensor(value)
     return Tensor(value, Node(PICK, (node,), (i, count), None, value.shape, value.dtype))
 

@@ -16,6 +16,7 @@ from backpass.core.backends import (
 )
 from backpass.core.cotangents import Parts, cast, fit_cotangent
 from backpass.core.devices import beside
+from backpass.core.dtypes import kind_of
 from backpass.core.extension import engine
 from backpass.core.graph import (
     Node,
@@ -79,7 +80,7 @@ class Argument:
         """Return a fresh Tensor for a leaf of a tree; `None` for what is a constant there."""
         if isinstance(x, Tensor):
             # Integers inside a container are constants.
-            return self._fresh(x, call) if x.value.dtype.kind in "fc" and not x.constant else None
+            return self._fresh(x, call) if is_inexact(x.value) and not x.constant else None
         return None if tensors_only or x is None else self._fresh(x, call)
 
     def _fresh(self, x: Any, call: Call) -> Tensor:
@@ -93,7 +94,7 @@ class Argument:
         elif backend_of_type(type(x)) is None:
             backend_of((x,))
         dtype = getattr(value, "dtype", None)
-        if dtype is None or dtype.kind not in "fc":
+        if dtype is None or kind_of(dtype) not in "fc":
             raise TypeError(self._refusal(call.name, value))
         if outer is not None and (outer.tensor is None or call.depth > 1):
             node = Node(THROUGH, (outer,), None, None, value.shape, dtype)

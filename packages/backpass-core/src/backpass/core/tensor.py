@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy
 
+from backpass.core.dtypes import kind_of
 from backpass.core.graph import (
     FREED,
     Node,
@@ -672,7 +673,7 @@ def leaf(value: Any) -> Node:
 def is_inexact(value: Any) -> bool:
     """Tell whether `value` is a floating-point or complex array or scalar."""
     dtype = getattr(value, "dtype", None)
-    return dtype is not None and dtype.kind in "fc"
+    return dtype is not None and kind_of(dtype) in "fc"
 
 
 def is_permanent_leaf(tensor: Tensor) -> bool:

@@ -293,6 +293,11 @@ def unscaled(*gradients: Any, scale: Any) -> Any:
     return made if made is NotImplemented else [*made, flag]
 
 
+def casts(*xs: Any, dtype: Any) -> Any:
+    """Return each array in a dtype."""
+    return _made(COPY, xs, (), lambda _: dtype)
+
+
 def copies(*xs: Any) -> Any:
     """Return a copy of each array, all made in one launch."""
     if not xs or any(type(x) is not ndarray for x in xs):
@@ -444,6 +449,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "adam_update": adam_update,
     "average_update": average_update,
     "cast_update": cast_update,
+    "casts": casts,
     "copies": copies,
     "lion_update": lion_update,
     "momentum_update": momentum_update,

@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from backpass.nn import functional, initialisers, optimizers, random
+from backpass.nn.half_precision import half_precision
 from backpass.nn.layers import (
     CELU,
     ELU,
@@ -158,6 +159,7 @@ __all__ = [
     "data",
     "datasets",
     "functional",
+    "half_precision",
     "initialisers",
     "load",
     "load_checkpoint",

@@ -9,6 +9,7 @@ import numpy
 
 from backpass.core.backends import backend_on
 from backpass.core.devices import beside, move
+from backpass.core.dtypes import kind_of, named
 from backpass.core.tensor import Tensor
 from backpass.core.values import plain
 from backpass.nn.parameter import Buffer, Parameter
@@ -380,16 +381,16 @@ def _change(where: Any) -> Any:
         target = backend_on(where)
         return lambda value: move(value, target)
     try:
-        dtype = numpy.dtype(where)
+        dtype = named(where)
     except TypeError:
         raise TypeError(
             f"Module.to: {where!r} is neither a device, 'cpu' or 'cuda', nor a dtype"
         ) from None
-    if dtype.kind != "f":
+    if kind_of(dtype) != "f":
         raise TypeError(f"Module.to: {dtype} is not a dtype of floats, such as float32")
 
     def convert(value: Any) -> Any:
-        kind = value.dtype.kind
+        kind = kind_of(value.dtype)
         if kind == "c":
             return value.astype(numpy.result_type(dtype, numpy.complex64))
         return value.astype(dtype) if kind == "f" else value

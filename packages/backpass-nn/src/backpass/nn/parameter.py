@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy
 
 from backpass.core import Tensor
+from backpass.core.dtypes import kind_of
 from backpass.core.values import plain
 
 
@@ -40,7 +41,7 @@ class Parameter(Tensor):
 
     def __init__(self, value: Any, requires_grad: bool = True) -> None:
         held = _copied(value)
-        if held.dtype.kind not in "fc":
+        if kind_of(held.dtype) not in "fc":
             raise TypeError(
                 f"Parameter: `value` holds {held.dtype}, which has no gradient: use "
                 ".astype(float), or Buffer for numbers that are not trained"

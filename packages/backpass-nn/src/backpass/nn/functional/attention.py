@@ -21,6 +21,7 @@ import numpy
 
 from backpass.core import Tensor
 from backpass.core.backends import backend_of, made_beside
+from backpass.core.dtypes import kind_of
 from backpass.core.extend import defjvp, defvjp, nondifferentiable, primitive
 from backpass.core.ops.elementwise import (
     add,
@@ -290,7 +291,7 @@ def scaled_dot_product_attention(
     if mask is not None and not hasattr(mask, "shape"):
         mask = made_beside((plain(query),), lambda xp: xp.asarray(mask))
     _check(query, key, value, mask)
-    if mask is not None and mask.dtype.kind == "f":
+    if mask is not None and kind_of(mask.dtype) == "f":
         # One in double precision leaves a network's float32 as it is.
         mask = astype.op(mask, dtype=numpy.result_type(query.dtype, numpy.float32))
     rate = check_rate(_NAME, dropout, "dropout")
@@ -312,7 +313,7 @@ _NAME = "scaled_dot_product_attention"
 
 def _check(query: Any, key: Any, value: Any, mask: Any) -> None:
     for name, x in (("query", query), ("key", key), ("value", value)):
-        if x.dtype.kind != "f":
+        if kind_of(x.dtype) != "f":
             raise TypeError(f"{_NAME}: {name} must hold floats, not {x.dtype}")
         if len(x.shape) < 2:
             raise ValueError(
@@ -330,7 +331,7 @@ def _check(query: Any, key: Any, value: Any, mask: Any) -> None:
         )
     if mask is None:
         return
-    if mask.dtype.kind not in "bf":
+    if kind_of(mask.dtype) not in "bf":
         raise TypeError(f"{_NAME}: mask must hold booleans or floats, not {mask.dtype}")
     full = (*query.shape[:-1], key.shape[-2])
     try:

@@ -8,13 +8,18 @@ from typing import Any
 import numpy
 
 from backpass.core.backends import backend_of, made_beside
+from backpass.core.dtypes import kind_of
 from backpass.core.ops.shaping import as_operand, astype
 from backpass.core.values import plain
+from backpass.nn.functional.precision import wide
 
 
 def operand(x: Any) -> Any:
-    """Return predictions as an operand of floats."""
-    x = as_operand(x)
+    """Return predictions as an operand of floats, of single precision at least.
+
+    Half precision would end at 65504, or with the third digit, in a sum of squares or logarithms.
+    """
+    x = wide(as_operand(x))
     return astype.op(x, dtype=numpy.float64) if x.dtype.kind in "biu" else x
 
 
@@ -25,7 +30,7 @@ def beside(value: Any, x: Any) -> Any:
     """
     if not hasattr(value, "dtype"):
         return made_beside((plain(x),), lambda xp: xp.asarray(value, dtype=x.dtype))
-    if value.dtype == x.dtype or value.dtype.kind not in "biuf":
+    if value.dtype == x.dtype or kind_of(value.dtype) not in "biuf":
         return value
     return astype.op(value, dtype=x.dtype)
 

@@ -13,6 +13,7 @@ import numpy
 
 from backpass.core import Tensor
 from backpass.core.backends import made_beside
+from backpass.core.dtypes import kind_of
 from backpass.core.extend import defjvp, defvjp, linear, primitive
 from backpass.core.ops.elementwise import multiply, subtract, zero_multiply
 from backpass.core.ops.indexing import scatter
@@ -320,7 +321,7 @@ def _labels(
 def _target(target: Any, x: Any) -> Any:
     """Return labels or probabilities as an operand, where `x` lies."""
     if hasattr(target, "dtype"):
-        return beside(target, x) if target.dtype.kind == "f" else target
+        return beside(target, x) if kind_of(target.dtype) == "f" else target
     made = numpy.asarray(target)
     if made.dtype.kind == "f" and made.size:
         return beside(target, x)
@@ -450,7 +451,7 @@ def cross_entropy(
     weights = _class_weights(name, weight, logits, logits.shape[axis])
     target = _target(target, logits)
     options = {"axis": axis, "reduction": reduction, "label_smoothing": float(label_smoothing)}
-    if target.dtype.kind != "f":
+    if kind_of(target.dtype) != "f":
         labels, ignored = _labels(name, target, logits, axis, ignore_index, "logits")
         return cross_entropy_(  # type: ignore[no-any-return]
             logits, labels, weights, ignore_index=ignored, **options

@@ -16,6 +16,7 @@ import numpy
 
 from backpass.core import Tensor
 from backpass.core.backends import made_beside
+from backpass.core.dtypes import kind_of
 from backpass.core.extend import linear, primitive
 from backpass.core.ops.shaping import as_operand
 from backpass.core.values import plain
@@ -78,7 +79,7 @@ def _drop(
 ) -> Tensor:
     x = as_operand(x)
     rate = check_rate(name, rate)
-    if x.dtype.kind not in "fc":
+    if kind_of(x.dtype) not in "fc":
         raise TypeError(f"{name}: x must hold floats, not {x.dtype}: use x.astype('float32')")
     if not training or rate == 0:
         return x if isinstance(x, Tensor) else Tensor(x)

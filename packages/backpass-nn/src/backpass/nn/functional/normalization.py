@@ -21,6 +21,7 @@ from typing import Any
 import numpy
 
 from backpass.core import Tensor
+from backpass.core.dtypes import kind_of
 from backpass.core.extend import defjvp, defvjp, elementwise, nondifferentiable, primitive
 from backpass.core.ops.elementwise import add, divide, multiply, sqrt, square, subtract
 from backpass.core.ops.reductions import mean_, sum_
@@ -80,7 +81,7 @@ def _sum(g: Any, axes: Axes) -> Any:
 def _operands(name: str, x: Any, *parameters: Any) -> list[Any]:
     """Return x and its parameters as operands; `None` stays."""
     x = as_operand(x)
-    if x.dtype.kind != "f":
+    if kind_of(x.dtype) != "f":
         raise TypeError(f"{name}: x must hold floats, not {x.dtype}: use x.astype('float32')")
     return [x, *(None if p is None else as_operand_beside(p, x) for p in parameters)]
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy
 
 from backpass.core import Tensor
+from backpass.core.dtypes import kind_of
 from backpass.core.extend import defjvp, defvjp, linear, primitive
 from backpass.nn.functional.checking import operand
 from backpass.nn.functional.precision import rounded, wide
@@ -42,7 +43,7 @@ def max_pool2d_(
     Of several the first wins; nan is larger than all.  The number takes a byte if it fits.
     """
     counts = placed(size, window, stride, padding, dilation)
-    kind = x.dtype.kind
+    kind = kind_of(x.dtype)
     lowest = -numpy.inf if kind == "f" else kind != "b" and numpy.iinfo(x.dtype).min
     framed = padded(xp, x, padding, lowest)
     every = [there for _, there in steps(window, stride, dilation, counts)]
@@ -199,7 +200,7 @@ def _lengths(
         for n, k, s, (before, _), m in zip(size, window, stride, padding, y.shape[-2:])
     )
     real = numpy.outer(rows, columns)
-    return xp.asarray(real, y.dtype if y.dtype.kind == "f" else None)
+    return xp.asarray(real, y.dtype if kind_of(y.dtype) == "f" else None)
 
 
 linear(avg_pool2d_, lambda g, **windows: avg_pool2d_input.op(g, **windows))
@@ -431,7 +432,7 @@ def _max_pool(
     function: str, count: int, x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any
 ) -> Tensor:
     x, alone = as_images(function, x, count)
-    if x.dtype.kind not in "fiub":
+    if kind_of(x.dtype) not in "fiub":
         raise TypeError(
             f"{function}: `x` holds {x.dtype}, of which none is the largest: pool real numbers"
         )

@@ -8,6 +8,7 @@ import numpy
 
 from backpass.core.backends import backend_of
 from backpass.core.devices import beside
+from backpass.core.dtypes import kind_of
 from backpass.core.values import plain
 
 
@@ -62,7 +63,7 @@ def read(metric: str, prediction: Any, target: Any, axis: int) -> Labels:
     target = beside(_array(target), prediction)
     backend = backend_of((prediction, target))
     p, t = tuple(prediction.shape), tuple(target.shape)
-    scored = prediction.dtype.kind == "f"
+    scored = kind_of(prediction.dtype) == "f"
     if scored and not -len(p) <= axis < len(p):
         raise ValueError(
             f"{metric}: `prediction` has the shape {p} and no axis {axis} for the classes: give "

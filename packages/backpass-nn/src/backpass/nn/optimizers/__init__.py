@@ -13,6 +13,7 @@ from backpass.nn.optimizers.clipping import (
 )
 from backpass.nn.optimizers.gradient_descent import SGD, sgd, sgd_momentum
 from backpass.nn.optimizers.lion import Lion
+from backpass.nn.optimizers.loss_scaling import LossScaler
 from backpass.nn.optimizers.muon import Muon
 from backpass.nn.optimizers.optimizer import Optimizer
 from backpass.nn.optimizers.updates import (
@@ -36,6 +37,7 @@ __all__ = [
     "AdamW",
     "ExponentialMovingAverage",
     "Lion",
+    "LossScaler",
     "Muon",
     "Optimizer",
     "RMSprop",

@@ -85,8 +85,18 @@ class Accumulate:
         """Return the parameters by their paths."""
         return self.optimizer.parameters()
 
-    def step(self) -> None:
+    @property
+    def waiting(self) -> bool:
+        """Whether the next call of `step` only counts."""
+        return self.pending + 1 < self._each
+
+    def step(self, *, finite: Any = None) -> None:
         """Count a batch; after enough of them, let the optimizer take its step with their mean.
+
+        Parameters
+        ----------
+        finite : bool or array, optional
+            Whether the gradients are, as in the optimizer's `step`.
 
         Raises
         ------
@@ -101,14 +111,14 @@ class Accumulate:
                 "the CUDA graph that is being captured would do the same: capture the gradient "
                 "alone, and take the steps outside"
             )
-        if self.pending + 1 < self._each:
+        if self.waiting:
             self.pending += 1
             return
         sums = [w.grad for w in reached]
         for w, g in zip(reached, sums, strict=True):
             w.grad = np.divide.op(g, float(self._each))
         try:
-            self.optimizer.step()
+            self.optimizer.step(finite=finite)
         except BaseException:
             for w, g in zip(reached, sums, strict=True):
                 w.grad = g

@@ -6,8 +6,8 @@ import numpy
 
 import backpass.numpy as np
 from backpass.core import Tensor, tree
-from backpass.core.values import plain
 from backpass.nn.optimizers.hyperparameters import number
+from backpass.nn.optimizers.parameters import arrays_among, with_arrays
 from backpass.nn.optimizers.steps import Array, Tree, distinct
 from backpass.nn.optimizers.updates import gradient_norm, scaled
 
@@ -139,9 +139,9 @@ def clip_by_norm(
     """
     name = "clip_by_norm"
     found, structure = tree.flatten(gradients)
-    arrays = _arrays(name, found)
+    arrays = arrays_among(name, found)
     clipped, norm = _scaled(name, list(arrays.values()), max_norm, norm_type, error_if_nonfinite)
-    return _with(found, structure, dict(zip(arrays, clipped, strict=True))), norm
+    return with_arrays(found, structure, dict(zip(arrays, clipped, strict=True))), norm
 
 
 def clip_by_value(gradients: Tree, clip_value: float) -> Tree:
@@ -174,39 +174,14 @@ def clip_by_value(gradients: Tree, clip_value: float) -> Tree:
     """
     name = "clip_by_value"
     found, structure = tree.flatten(gradients)
-    arrays = _arrays(name, found)
+    arrays = arrays_among(name, found)
     clipped = _bounded(name, list(arrays.values()), clip_value)
-    return _with(found, structure, dict(zip(arrays, clipped, strict=True)))
+    return with_arrays(found, structure, dict(zip(arrays, clipped, strict=True)))
 
 
 def _reached(name: str, params: Tree) -> list[Tensor]:
     """Return the Tensors that have a gradient."""
     return [w for _, w in distinct(name, params, "params") if w.grad is not None]
-
-
-def _arrays(name: str, found: list[Any]) -> dict[int, Array]:
-    """Return the arrays among leaves, by their indices."""
-    arrays = {}
-    for i, g in enumerate(found):
-        if g is None:
-            continue
-        if isinstance(g, Tensor) and g.tracked:
-            raise TypeError(
-                f"{name}: a gradient is tracked, and clipping is not differentiated: use "
-                "backpass.core.stop_gradient"
-            )
-        if not hasattr(plain(g), "dtype"):
-            raise TypeError(f"{name}: `gradients` holds {type(g).__name__}, not an array or None")
-        arrays[i] = plain(g)
-    return arrays
-
-
-def _with(found: list[Any], structure: Any, arrays: dict[int, Array]) -> Tree:
-    """Return a tree with other arrays in the places of some leaves; Tensors stay Tensors."""
-    made = list(found)
-    for i, g in arrays.items():
-        made[i] = found[i].remade(g) if isinstance(found[i], Tensor) else g
-    return tree.unflatten(structure, made)
 
 
 def _scaled(

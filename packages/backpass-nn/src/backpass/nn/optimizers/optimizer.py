@@ -24,17 +24,28 @@ from backpass.nn.optimizers.parameters import (
     owned,
     trained,
 )
-from backpass.nn.optimizers.state import Reader, State, remembered, written
+from backpass.nn.optimizers.state import (
+    MASTER,
+    Reader,
+    State,
+    is_half,
+    kept_dtype,
+    remembered,
+    written,
+)
 from backpass.nn.optimizers.steps import (
     Array,
     LearningRate,
     Length,
     Tree,
+    alike,
     ascent,
     gather,
     is_buffer,
     schedule,
+    widened,
 )
+from backpass.nn.optimizers.updates import cast_update
 
 Options = dict[str, Any]
 
@@ -72,7 +83,7 @@ class Group:
         self.rate = schedule(type(optimizer).__name__, learning_rate)
         self.counts = [0] * len(named)
         self.slots: list[list[Array | None]] = [
-            optimizer._begun(role, self.tensors, options) for role in optimizer._roles(options)
+            optimizer._begun(role, self.tensors, options) for role in optimizer._kept(options)
         ]
         self.clock: Array | None = None
         if options.get("capturable"):
@@ -109,6 +120,11 @@ class Optimizer:
     Complex parameters move along the conjugate of their gradient, the direction of steepest
     descent.
 
+    Of parameters in half precision, float16 or bfloat16, a master weight in float32 is kept, which
+    the steps are added to: one that is smaller than half a unit in the parameter's last place would
+    be lost there. What else is kept of them is in float32, too. Who writes into such a parameter
+    writes into its master as well, by `load_state_dict`, or makes the optimizer anew.
+
     Attributes
     ----------
     steps : int
@@ -141,6 +157,10 @@ class Optimizer:
         """Return the names of the arrays that are kept for each parameter."""
         raise NotImplementedError
 
+    def _kept(self, options: Options) -> tuple[str, ...]:
+        """Return these, and the role of the master weights, which comes last."""
+        return (*self._roles(options), MASTER)
+
     def _primitive(self, options: Options) -> Primitive:
         """Return what computes a step: it is given parameters, the arrays kept, and gradients."""
         raise NotImplementedError
@@ -162,8 +182,15 @@ class Optimizer:
 
     # ----- with the parameters given -------------------------------------------------------------
 
-    def step(self) -> None:
+    def step(self, *, finite: Any = None) -> None:
         """Move the parameters against their gradients.
+
+        Parameters
+        ----------
+        finite : bool or array, optional
+            Whether the gradients are: where it is false, all stays as it is, but for the number of
+            the step. An array of shape () on a GPU is read there, and nothing waits for it, if the
+            step does not depend on how many came before, or with ``capturable=True``.
 
         Raises
         ------
@@ -183,8 +210,12 @@ class Optimizer:
             if reached:
                 self._check_recording(group, reached, gradients)
                 plans.append((group, reached, gradients, length))
-        for group, reached, gradients, length in plans:
-            self._take(group, reached, gradients, length)
+        flag = None if finite is None else plain(finite)
+        if flag is not None and not all(self._asks(plan[0], plan[2], flag) for plan in plans):
+            flag = None if bool(flag) else False
+        if flag is not False:
+            for group, reached, gradients, length in plans:
+                self._take(group, reached, gradients, length, flag)
         self.steps += 1
 
     def zero_grad(self) -> None:
@@ -209,12 +240,22 @@ class Optimizer:
         rates = [group.rate for group in self._groups] or [self._rate]
         return [float(rate(self.steps, ())) for rate in rates]
 
+    def _asks(self, group: Group, gradients: Sequence[Array], flag: Any) -> bool:
+        """Tell whether a step can be left to a flag that is read where the step is computed."""
+        if isinstance(flag, bool | numpy.generic | numpy.ndarray):
+            return False
+        if backend_of(gradients) is not backend_of((flag,)):
+            return False
+        return group.clock is not None or self._stage(group.options, 0) == self._stage(
+            group.options, 1
+        )
+
     def _take(
-        self, group: Group, reached: list[int], gradients: list[Array], length: Length
+        self, group: Group, reached: list[int], gradients: list[Array], length: Length, flag: Any
     ) -> None:
-        """Move the parameters of a group that gradients have reached."""
+        """Move the parameters of a group that gradients have reached, unless a flag is 0."""
         options = group.options
-        for role, slot in zip(self._roles(options), group.slots, strict=True):
+        for role, slot in zip(self._kept(options), group.slots, strict=True):
             for i in reached:
                 if slot[i] is None:
                     slot[i] = self._fresh(role, group.tensors[i].value, options)
@@ -224,10 +265,10 @@ class Optimizer:
             slots = [[slot[i] for i in reached] for slot in slots]
             counts = [counts[i] for i in reached]
         if group.clock is not None:
-            group.clock += 1
-            self._run(options, weights, slots, gradients, length, group.clock)
+            group.clock += 1 if flag is None else flag
+            self._run(options, weights, slots, gradients, length, group.clock, flag)
             return
-        self._advance(options, weights, slots, gradients, counts, length)
+        self._advance(options, weights, slots, gradients, counts, length, flag)
         for i in reached:
             group.counts[i] += 1
 
@@ -246,7 +287,10 @@ class Optimizer:
                 )
         if not backend_of(gradients).capturing():
             return
-        if any(arrays[i] is None for arrays in group.slots for i in reached):
+        *slots, masters = group.slots
+        if any(slot[i] is None for slot in slots for i in reached) or any(
+            masters[i] is None and is_half(group.tensors[i].value) for i in reached
+        ):
             raise RuntimeError(
                 f"{self._name}: a parameter has its first gradient while a CUDA graph is captured, "
                 "and what is kept of it would begin anew with every launch: take a step before"
@@ -300,7 +344,7 @@ class Optimizer:
         named = [x for x in self._leaves(params) if not is_buffer(x.leaf)]
         if not named:
             raise ValueError(f"{self._name}: `params` holds nothing to train")
-        roles = self._roles(self._options)
+        roles = self._kept(self._options)
         slots = [self._begun(role, [x.leaf for x in named], self._options) for role in roles]
         return {
             "optimizer": self._name,
@@ -308,7 +352,14 @@ class Optimizer:
             **written([x.name for x in named], roles, slots, [0] * len(named)),
         }
 
-    def update(self, gradients: Tree, state: Mapping[str, Any], params: Tree) -> tuple[Tree, State]:
+    def update(
+        self,
+        gradients: Tree,
+        state: Mapping[str, Any],
+        params: Tree,
+        *,
+        finite: Any = None,
+    ) -> tuple[Tree, State]:
         """Return new parameters and a new state; what is given stays as it is.
 
         Parameters
@@ -321,6 +372,9 @@ class Optimizer:
         params : tree
             As in `init`. Buffers, frozen Parameters, and what has no gradient are handed on
             themselves.
+        finite : bool or array, optional
+            Whether the gradients are: where it is false, all is handed on, but for the number of
+            the step. What lies on a GPU is waited for.
 
         Returns
         -------
@@ -348,7 +402,7 @@ class Optimizer:
             (i, x, given[i]) for i, x in enumerate(self._leaves(params)) if not is_buffer(x.leaf)
         ]
         named = [x for _, x, _ in trained]
-        roles = self._roles(self._options)
+        roles = self._kept(self._options)
         reader = Reader(self._name, state)
         steps = reader.steps()
         slots, counts = reader.kept(named, roles)
@@ -359,11 +413,13 @@ class Optimizer:
         ascents = [self._given(trained[k][2], named[k]) for k in reached]
         length = self._rate(steps, ascents)
         self._check_stages(self._options, [counts[k] for k in reached], ascents)
+        if finite is not None and not bool(plain(finite)):
+            reached = []
         if reached:
             arrays = self._copied([plain(named[k].leaf) for k in reached], slots, roles, reached)
             weights, *kept = arrays
             before = [counts[k] for k in reached]
-            self._advance(self._options, weights, kept, ascents, before, length)
+            self._advance(self._options, weights, kept, ascents, before, length, None)
             for k, w in zip(reached, weights, strict=True):
                 i, x, _ = trained[k]
                 found[i] = anew(x.leaf, w)
@@ -387,15 +443,15 @@ class Optimizer:
         reached: list[int],
     ) -> list[list[Array]]:
         """Return copies of the parameters that gradients have reached, and of what is kept."""
-        rows = [weights]
+        rows: list[list[Array | None]] = [list(weights)]
         for role, slot in zip(roles, slots, strict=True):
             row = []
             for k, w in zip(reached, weights, strict=True):
                 x = slot[k]
                 row.append(self._fresh(role, w, self._options) if x is None else x)
             rows.append(row)
-        made = iter(owned([x for row in rows for x in row]))
-        return [[next(made) for _ in row] for row in rows]
+        made = iter(owned([x for row in rows for x in row if x is not None]))
+        return [[x if x is None else next(made) for x in row] for row in rows]
 
     def _given(self, g: Any, x: Named) -> Array:
         """Return the array of a gradient for a parameter, the conjugate of a complex one."""
@@ -447,7 +503,7 @@ class Optimizer:
             if group.clock is not None:
                 counts = [int(group.clock)] * len(counts)
             copies = [[None if x is None else own(x, x) for x in slot] for slot in group.slots]
-            made |= written(group.names, self._roles(group.options), copies, counts)
+            made |= written(group.names, self._kept(group.options), copies, counts)
         return made
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -470,7 +526,7 @@ class Optimizer:
         reader = Reader(self._name, state)
         steps = reader.steps()
         rates = [(rate, reader.memory(key)) for key, rate in self._remembering()]
-        found = [reader.kept(group.named(), self._roles(group.options)) for group in groups]
+        found = [reader.kept(group.named(), self._kept(group.options)) for group in groups]
         reader.finish()
         for rate, memory in rates:
             if isinstance(rate, Tensor):
@@ -492,7 +548,7 @@ class Optimizer:
 
     def _restore(self, group: Group, slots: list[list[Array | None]], counts: list[int]) -> None:
         """Write into what a group keeps: graphs that have been captured go on with it."""
-        for role, old, new in zip(self._roles(group.options), group.slots, slots, strict=True):
+        for role, old, new in zip(self._kept(group.options), group.slots, slots, strict=True):
             for i, w in enumerate(group.tensors):
                 if old[i] is None and new[i] is None:
                     continue
@@ -501,7 +557,7 @@ class Optimizer:
                     array = old[i] = self._fresh(role, w.value, group.options)
                 new_one = new[i]
                 if new_one is None:
-                    new_one = self._filling(role, w, group.options)
+                    new_one = self._fresh(role, w.value, group.options)
                 array[...] = new_one
         group.counts[:] = counts
         if group.clock is not None:
@@ -558,9 +614,11 @@ class Optimizer:
         """Return what is kept of parameters at first: nothing, as long as they are frozen."""
         return [None if is_constant(w) else self._fresh(role, plain(w), options) for w in params]
 
-    def _fresh(self, role: str, w: Array, options: Options) -> Array:
-        """Return a new array to be kept of a parameter, beside it."""
-        made = np.zeros_like(w).writable()
+    def _fresh(self, role: str, w: Array, options: Options) -> Array | None:
+        """Return a new array to be kept of a parameter, beside it; `None` for no master weight."""
+        if role == MASTER:
+            return own(w.astype(kept_dtype(w)), w) if is_half(w) else None
+        made = np.zeros_like(w, dtype=kept_dtype(w)).writable()
         made += self._filling(role, w, options)
         return made
 
@@ -577,11 +635,12 @@ class Optimizer:
         gradients: Sequence[Array],
         counts: list[int],
         length: Length,
+        flag: Any,
     ) -> None:
         """Take a step in arrays that may be written into: in one call, if that is the same step."""
         if counts.count(counts[0]) == len(counts):  # as nearly always
             stage = self._stage(options, counts[0])
-            self._run(options, weights, slots, gradients, length, stage)
+            self._run(options, weights, slots, gradients, length, stage, flag)
             return
         stages = [self._stage(options, count) for count in counts]
         for stage in sorted(set(stages)):
@@ -593,6 +652,7 @@ class Optimizer:
                 [gradients[i] for i in own],
                 length,
                 stage,
+                flag,
             )
 
     def _run(
@@ -603,6 +663,21 @@ class Optimizer:
         gradients: Sequence[Array],
         length: Length,
         stage: Any,
+        flag: Any,
     ) -> None:
-        operands = [*weights, *chain.from_iterable(slots), *gradients]
-        self._primitive(options).run(operands, self._keywords(options, length, stage))
+        """Take a step: in one call for all parameters of a dtype, with gradients of a dtype."""
+        *slots, masters = slots
+        keywords = self._keywords(options, length, stage)
+        if flag is not None:
+            keywords["finite"] = flag
+        moved = [w if m is None else m for w, m in zip(weights, masters, strict=True)]
+        rows = [moved, *slots, widened(gradients)]
+        for own in alike(moved, rows[-1]):
+            chosen = rows if own is None else [[row[i] for i in own] for row in rows]
+            self._primitive(options).run([*chain.from_iterable(chosen)], keywords)
+        halves = [i for i, m in enumerate(masters) if m is not None]
+        if halves:
+            for own in alike([weights[i] for i in halves]):
+                places = halves if own is None else [halves[k] for k in own]
+                rounded = [weights[i] for i in places]
+                cast_update.run([*rounded, *[moved[i] for i in places]], {})

@@ -11,6 +11,7 @@ from backpass.core import Tensor, tree
 from backpass.core.backends import copied
 from backpass.core.devices import beside
 from backpass.core.operators import operators
+from backpass.core.values import plain
 from backpass.nn.optimizers.steps import (
     Array,
     Place,
@@ -122,3 +123,28 @@ def owned(xs: Sequence[Array]) -> list[Array]:
 def anew(leaf: Any, array: Array) -> Any:
     """Return a Tensor like another that holds an array itself; the array, in place of an array."""
     return holding(leaf, array) if isinstance(leaf, Tensor) else array
+
+
+def arrays_among(name: str, found: list[Any]) -> dict[int, Array]:
+    """Return the arrays among leaves, by their indices."""
+    arrays = {}
+    for i, g in enumerate(found):
+        if g is None:
+            continue
+        if isinstance(g, Tensor) and g.tracked:
+            raise TypeError(
+                f"{name}: a gradient is tracked, and it is not differentiated on its way to a step: use "
+                "backpass.core.stop_gradient"
+            )
+        if not hasattr(plain(g), "dtype"):
+            raise TypeError(f"{name}: `gradients` holds {type(g).__name__}, not an array or None")
+        arrays[i] = plain(g)
+    return arrays
+
+
+def with_arrays(found: list[Any], structure: Any, arrays: dict[int, Array]) -> Tree:
+    """Return a tree with other arrays in the places of some leaves; Tensors stay Tensors."""
+    made = list(found)
+    for i, g in arrays.items():
+        made[i] = found[i].remade(g) if isinstance(found[i], Tensor) else g
+    return tree.unflatten(structure, made)

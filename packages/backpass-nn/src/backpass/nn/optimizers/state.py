@@ -5,11 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
+import numpy
+
 from backpass.core import Tensor
 from backpass.core.devices import beside
+from backpass.core.dtypes import HALVES
 from backpass.core.values import plain
 from backpass.nn.optimizers.parameters import Named
 from backpass.nn.optimizers.steps import Array
+
+#: The role of the weights in single precision that are kept of those in half.
+MASTER = "master"
+
+
+def is_half(w: Array) -> bool:
+    """Tell whether a parameter is in half precision."""
+    return w.dtype.char in HALVES
+
+
+def kept_dtype(w: Array) -> Any:
+    """Return the dtype of what is kept of a parameter: its own, or single precision for half."""
+    return numpy.dtype("float32") if is_half(w) else w.dtype
+
 
 #: What the pure way of use carries from step to step, and what is saved: names to arrays, numbers.
 State = dict[str, Any]
@@ -24,7 +41,8 @@ def written(
     """Return the part of a state that belongs to parameters.
 
     Of each it has the arrays that are kept, such as ``"layers.0.weight.mean"``, unless it has been
-    frozen all along, and ``"layers.0.weight.step"``, how many gradients it had.
+    frozen all along, and ``"layers.0.weight.step"``, how many gradients it had. Only those in half
+    precision have a ``"layers.0.weight.master"``.
     """
     made: State = {}
     for i, (name, count) in enumerate(zip(names, counts, strict=True)):
@@ -82,8 +100,10 @@ class Reader:
             keys = [_key(x.name, role) for role in roles]
             if not counts[i] and not any(key in self._rest for key in keys):
                 continue  # it has been frozen all along
-            for key, slot in zip(keys, slots, strict=True):
-                slot[i] = self._array(key, plain(x.leaf))
+            w = plain(x.leaf)
+            for role, key, slot in zip(roles, keys, slots, strict=True):
+                if role != MASTER or is_half(w):
+                    slot[i] = self._array(key, w)
         return slots, counts
 
     def finish(self) -> None:
@@ -96,10 +116,10 @@ class Reader:
         array = plain(self._take(key))
         if not hasattr(array, "dtype"):
             self._misfit(f"`{key}` is {type(array).__name__}, not an array")
-        if (array.shape, array.dtype) != (w.shape, w.dtype):
+        if (array.shape, array.dtype) != (w.shape, kept_dtype(w)):
             self._misfit(
-                f"`{key}` has shape {array.shape} and {array.dtype}, the parameter {w.shape} and "
-                f"{w.dtype}"
+                f"`{key}` has shape {array.shape} and {array.dtype}, but the parameter, of shape "
+                f"{w.shape} and {w.dtype}, needs {kept_dtype(w)}"
             )
         return beside(array, w)
 

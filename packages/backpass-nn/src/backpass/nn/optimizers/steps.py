@@ -11,6 +11,7 @@ import numpy
 
 from backpass.core import Tensor, tree
 from backpass.core.backends import backend_of
+from backpass.core.dtypes import HALVES, kind_of
 
 Tree = Any  # a Tensor, or lists, tuples, dicts, dataclasses of them
 Array = Any  # numpy.ndarray or cupy.ndarray
@@ -109,7 +110,7 @@ def check_kind(optimizer: str, place: object, leaf: Any) -> None:
     TypeError
         If they are integers, for one.
     """
-    if leaf.dtype.kind not in "fc":
+    if kind_of(leaf.dtype) not in "fc":
         raise TypeError(
             f"{optimizer}: `{place}` holds {leaf.dtype}, which has no gradient; use .astype(float)"
         )
@@ -152,6 +153,29 @@ def ascent(optimizer: str, place: str, g: Array, w: Array) -> Array:
     if w.dtype.kind != "c":
         raise TypeError(f"{optimizer}: `{place}` holds {g.dtype}, but its Tensor {w.dtype}")
     return g.conj()
+
+
+def widened(gradients: Sequence[Array]) -> Sequence[Array]:
+    """Return gradients, those in half precision on the CPU in single: its kernels do not take them.
+
+    A GPU's read them as they are.
+    """
+    if all(g.dtype.char not in HALVES for g in gradients):
+        return gradients
+    return [
+        g.astype("float32")
+        if g.dtype.char in HALVES and isinstance(g, numpy.ndarray | numpy.generic)
+        else g
+        for g in gradients
+    ]
+
+
+def alike(*rows: Sequence[Array]) -> list[list[int] | None]:
+    """Return the places of what has the same dtypes in all rows; one `None` where all has."""
+    found: dict[tuple[Any, ...], list[int]] = {}
+    for i, xs in enumerate(zip(*rows, strict=True)):
+        found.setdefault(tuple([x.dtype for x in xs]), []).append(i)
+    return [None] if len(found) == 1 else [*found.values()]
 
 
 def stepper(

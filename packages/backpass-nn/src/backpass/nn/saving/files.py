@@ -99,6 +99,8 @@ def write_file(
         if array.dtype.name == "complex128":
             pairs.append(name)
             array = array[..., None].view("<f8")
+        if array.dtype.name == "bfloat16":  # of a package that who reads it may not have
+            array = array.astype("float32")
         if array.dtype.name not in _CODES:
             raise TypeError(
                 f"`{name}` holds {array.dtype}, which a safetensors file cannot: convert it, for "

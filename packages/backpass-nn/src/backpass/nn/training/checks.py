@@ -6,6 +6,7 @@ import operator
 from typing import Any
 
 from backpass.core import Tensor
+from backpass.core.dtypes import kind_of
 from backpass.nn.module import Module
 
 
@@ -55,7 +56,7 @@ def check_size(loss: Any) -> None:
             f"Trainer: the loss must be one number, the mean over the batch, not "
             f'{described(loss)}: take its mean, or use reduction="mean"'
         )
-    if loss.dtype.kind != "f":
+    if kind_of(loss.dtype) != "f":
         raise TypeError(f"Trainer: the loss is of {loss.dtype}, but it must be a real number")
 
 

@@ -14,6 +14,7 @@ import numpy
 
 from backpass.core import Tensor, tree
 from backpass.core.backends import backend_of
+from backpass.core.dtypes import kind_of
 from backpass.core.graph import Node, watching
 from backpass.core.values import plain
 from backpass.nn import random
@@ -192,7 +193,7 @@ def math_is_finite(loss: Any) -> bool:
 def _tracked(x: Any) -> Any:
     """Return floats as a leaf, so that what is computed from them alone is seen, too."""
     value = plain(x)
-    if getattr(value, "dtype", numpy.dtype(int)).kind not in "fc":
+    if kind_of(getattr(value, "dtype", numpy.dtype(int))) not in "fc":
         return x
     return Tensor(value).requires_grad_()
 
@@ -208,7 +209,7 @@ def _fault(value: Any) -> tuple[str, bool]:
     if isinstance(value, float):
         value = numpy.float64(value)
     dtype = getattr(value, "dtype", None)
-    if dtype is None or dtype.kind not in "fc":
+    if dtype is None or kind_of(dtype) not in "fc":
         return "", False
     xp = backend_of((value,)).library
     nans, infinite = int(xp.isnan(value).sum()), int(xp.isinf(value).sum())

@@ -8,13 +8,15 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from backpass.core import no_grad
+from backpass.core import no_grad, tree
 from backpass.core.backends import backend_of
 from backpass.core.values import plain
 from backpass.nn import saving
+from backpass.nn.functional.precision import wide
+from backpass.nn.half_precision import half_precision, halved, lowered
 from backpass.nn.metrics import Metric
 from backpass.nn.module import Module
-from backpass.nn.optimizers import clip_grad_norm, clip_grad_value
+from backpass.nn.optimizers import LossScaler, clip_grad_norm, clip_grad_value
 from backpass.nn.training.batches import grouped, moved
 from backpass.nn.training.callback import Callback
 from backpass.nn.training.checks import (
@@ -53,11 +55,19 @@ class Trainer:
         `backpass.nn.optimizers.clip_grad_norm` sets it, and then for each element. With a bound for
         the norm, gradients that are infinite or nan stop the training, too; it has to be waited
         for, then.
+    precision : {"float32", "float16", "bfloat16"}
+        What the model computes in, as in `backpass.nn.half_precision`; its Parameters stay in
+        float32. The first of a pair, the input, is rounded as well. In float16 the loss is scaled by
+        a `backpass.nn.optimizers.LossScaler`: a step with gradients that are infinite or nan is
+        left out then, and only if they still are at a scale of 1, and with a bound for the norm,
+        they stop the training.
     progress : bool
         Whether `fit` shows a progress bar.
 
     Attributes
     ----------
+    scaler : LossScaler or None
+        What scales the loss, in float16.
     epoch : int
         How many epochs are complete.
     step : int
@@ -122,6 +132,7 @@ class Trainer:
         accumulate: int = 1,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        precision: str = "float32",
         progress: bool = True,
     ) -> None:
         check_parts(model, optimizer)
@@ -132,6 +143,8 @@ class Trainer:
         self.accumulate = accumulate
         self.clip_norm = clip_norm
         self.clip_value = clip_value
+        self._half = None if precision == "float32" else halved(precision)
+        self.scaler = LossScaler() if self._half == "float16" else None
         self.measured = Measures(metrics)
         found = [*callbacks, *([ProgressBar()] if progress else [])]
         self.callbacks = sorted(found, key=lambda callback: callback.last)
@@ -208,27 +221,53 @@ class Trainer:
         batches, sizes = zip(*[moved(batch, self._home) for batch in batches])
         for batch, size in zip(batches, sizes):
             before = Before(self._buffers)
-            loss, prediction, target = self.compute(batch)
+            with self._rounded():
+                batch = self._lowered(batch)
+                loss, prediction, target = self.compute(batch)
             check_loss(loss)
             # The copy begins here; a GPU computes the gradients while it is waited for.
             arriving = backend_of((loss.value,)).begin_to_host(loss.value)
-            (loss if len(batches) == 1 else loss * (size / sum(sizes))).backward()
+            loss = loss if len(batches) == 1 else loss * (size / sum(sizes))
+            (loss if self.scaler is None else self.scaler.scale(loss)).backward()
             value = arriving().item()
             if not math.isfinite(value):
                 self.optimizer.zero_grad()
-                raise before.diagnosed(self, batch, value)
-            self.measured.update(value, size, plain(prediction), plain(target))
+                with self._rounded():
+                    raise before.diagnosed(self, batch, value)
+            self.measured.update(value, size, self._shown(prediction), plain(target))
             self.batch += 1
-        self._clip()
-        self.optimizer.step()
+        if self.scaler is None:
+            self._clip()
+            self.optimizer.step()
+        else:
+            self.scaler.unscale(self.optimizer)
+            self._clip()
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
         self.optimizer.zero_grad()
         self.step += 1
+
+    def _rounded(self) -> Any:
+        """Let the model compute in half precision, if it is to."""
+        if self._half is None:
+            return contextlib.nullcontext()
+        return half_precision(self.model, self._half)
+
+    def _lowered(self, batch: Any) -> Any:
+        """Return a batch with its input in half precision, if that is what is computed in."""
+        return batch if self._half is None else lowered(batch, self._half)
+
+    def _shown(self, prediction: Any) -> Any:
+        """Return what the metrics are given of a prediction: half precision as single."""
+        if self._half is None:
+            return plain(prediction)
+        return tree.map(lambda x: wide(plain(x)) if hasattr(x, "dtype") else x, prediction)
 
     def _clip(self) -> None:
         """Bring the gradients within their bounds."""
         if self.clip_norm is not None:
             norm = float(clip_grad_norm(self.model, self.clip_norm))
-            if not math.isfinite(norm):
+            if not math.isfinite(norm) and (self.scaler is None or self.scaler.value <= 1):
                 error = not_finite_gradients(self, norm)
                 self.optimizer.zero_grad()
                 raise error
@@ -283,9 +322,10 @@ class Trainer:
         with self._evaluating(), no_grad():
             for given in loader:
                 batch, size = moved(given, home)
-                loss, prediction, target = self.compute(batch)
+                with self._rounded():
+                    loss, prediction, target = self.compute(self._lowered(batch))
                 check_size(loss)
-                measures.update(plain(loss).reshape(()), size, prediction, target)
+                measures.update(plain(loss).reshape(()), size, self._shown(prediction), target)
                 batches += 1
         if not batches:
             raise ValueError("evaluate: `loader` gave no batch: there is nothing to measure")
@@ -307,6 +347,7 @@ class Trainer:
             "history": list(self.history),
             "measured": self.measured.state_dict(),
             "callbacks": {name: c.state_dict() for name, c in self._named_callbacks().items()},
+            **({} if self.scaler is None else {"scaler": self.scaler.state_dict()}),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -318,6 +359,8 @@ class Trainer:
         self.stopping = bool(state["stopping"])
         self.history[:] = state["history"]
         self.measured.load_state_dict(state["measured"])
+        if self.scaler is not None and "scaler" in state:
+            self.scaler.load_state_dict(state["scaler"])
         for name, callback in self._named_callbacks().items():
             if name in state["callbacks"]:
                 callback.load_state_dict(state["callbacks"][name])
