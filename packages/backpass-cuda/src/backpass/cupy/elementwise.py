@@ -22,6 +22,7 @@ from backpass.core.signatures import parameters
 from backpass.cupy.formulas import (
     COMPUTED,
     QUESTIONS,
+    SIZES,
     STORED,
     call,
     kept,
@@ -154,14 +155,23 @@ class Elementwise:
             or not strong
             or types[:first] != ["?"] * first
             or not set(strong) <= COMPUTED.keys()
-            or ("e" in strong and not program.halves)
+            or (not program.halves and ("e" in strong or "E" in strong))
         ):
             return None
         try:
             shape = numpy.broadcast_shapes(*[x.shape for x in arrays])
         except ValueError:
             return None
-        dtype = numpy.result_type(*strong)
+        try:
+            dtype = numpy.result_type(
+                *[
+                    x.dtype if type(x) is ndarray else type(x)
+                    for x in xs[first:]
+                    if type(x) not in (int, float)
+                ]
+            )
+        except TypeError:  # bfloat16 beside float16
+            return None
         result = numpy.dtype(program.result or dtype)
         size, numbers = math.prod(shape), len(arrays) < len(xs)
         if not size:
@@ -234,7 +244,7 @@ class Source(NamedTuple):
         if self.axes:
             return 1
         read = [t for t, kind in zip(self.types, self.kinds) if kind == "whole"]
-        return WIDTH // max(numpy.dtype(t).itemsize for t in (*read, self.stored))
+        return WIDTH // max(SIZES[t] for t in (*read, self.stored))
 
     def text(self, name: str, lines: Sequence[str], strides: Strides | None) -> str:
         """Return the kernel's text; `lines` compute `d` of the operands."""
@@ -279,8 +289,7 @@ extern "C" __global__ void {name}({", ".join(given)}) {{
     def _packs(self) -> str:
         read = [t for t, kind in zip(self.types, self.kinds) if kind == "whole"]
         return "\n".join(
-            f"struct alignas({numpy.dtype(t).itemsize * self.pack}) {_pack(t)} "
-            f"{{ {STORED[t]} v[{self.pack}]; }};"
+            f"struct alignas({SIZES[t] * self.pack}) {_pack(t)} {{ {STORED[t]} v[{self.pack}]; }};"
             for t in sorted({*read, self.stored})
         )
 

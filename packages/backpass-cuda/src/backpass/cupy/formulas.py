@@ -168,7 +168,9 @@ SIZES = {"?": 1, "e": 2, "E": 2, "f": 4, "d": 8}
 #: CUDA's header of bfloat16 comes with its toolkit only, not with CuPy.
 _BRAIN = """
 struct __align__(2) Brain { unsigned short bits; };
-__device__ __forceinline__ float as_float(Brain x) { return __uint_as_float((unsigned)x.bits << 16); }
+__device__ __forceinline__ float as_float(Brain x) {
+    return __uint_as_float((unsigned)x.bits << 16);
+}
 __device__ __forceinline__ Brain as_brain(float x) {
     Brain made;
 #if __CUDA_ARCH__ >= 800 && !defined(__CUDA_EMULATOR__)
