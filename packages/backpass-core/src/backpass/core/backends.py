@@ -76,6 +76,10 @@ class Backend:
     capturing
         Whether what is computed now is only written down, to be run later and again and again: a
         number read from Python then stays what it is.
+    reports
+        Whether its kernels look at the labels and indices that they read, so that nobody has to
+        wait for these: one that is out of range makes what is computed from it nan, and is the
+        error of the next copy to the host.
     """
 
     name: str
@@ -93,6 +97,7 @@ class Backend:
     place: Callable[[Kernel, str], Kernel] = lambda function, name: function
     local: Callable[..., Any] = lambda x, device=None: x
     capturing: Callable[[], bool] = lambda: False
+    reports: bool = False
 
     def function(self, name: str, module: str) -> Kernel:
         """Return the library's function of that name; `module` is `"numpy"`, `"scipy.special"`.
@@ -309,5 +314,15 @@ def copied(value: Any) -> Any:
     return made_beside((value,), lambda xp: xp.array(value))
 
 
+def on_host(value: Any) -> Any:
+    """Return an array of a device as one of NumPy's; all others as they are."""
+    if isinstance(value, numpy.ndarray | numpy.generic):
+        return value
+    if not hasattr(type(value), "__cuda_array_interface__"):
+        return value
+    return backend_of((value,)).to_host(value)
+
+
 operators.copy = copied
+operators.on_host = on_host
 operators.explain = explain

@@ -55,6 +55,8 @@ class Operators:
     copies: Operation
     #: A copy of an array where it lies, which owns its memory: `backends.copied`.
     copy: Operation
+    #: An array as one of NumPy's, for what leaves the graph: `backends.on_host`.
+    on_host: Operation
     #: The cotangent 1 that a walk starts from: `calls.one_like`.
     one_like: Operation
     #: The error to raise in the place of a library's: `backends.explain`.

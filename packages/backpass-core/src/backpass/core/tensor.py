@@ -362,10 +362,12 @@ class Tensor:
     # ----- leaving the graph: never silently -----------------------------------------------------
 
     def __bool__(self) -> bool:
-        return bool(self.value)
+        return bool(operators.on_host(self.value))
 
     def __int__(self) -> int:
-        return int(self._plain("int()") if is_inexact(self.value) else self.value)
+        return int(
+            self._plain("int()") if is_inexact(self.value) else operators.on_host(self.value)
+        )
 
     def __index__(self) -> int:
         return self.value.__index__()  # type: ignore[no-any-return]
@@ -404,10 +406,10 @@ class Tensor:
         return numpy.asarray(value) if isinstance(value, numpy.generic) else value
 
     def _plain(self, what: str) -> Any:
-        """Return the value, unless a gradient would be lost."""
+        """Return the value, on the host, unless a gradient would be lost."""
         if self.tracked and is_inexact(self.value):
             raise TypeError(_LOSS.format(what=what))
-        return self.value
+        return operators.on_host(self.value)
 
     # ----- operators -----------------------------------------------------------------------------
 

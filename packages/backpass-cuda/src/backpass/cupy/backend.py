@@ -28,5 +28,6 @@ CupyBackend = Backend(
     place=place,
     local=local,
     capturing=capturing,
+    reports=True,
 )
 register(CupyBackend)

@@ -18,6 +18,7 @@ from backpass.core.backends import backend_of_type
 from backpass.core.complaints import complain
 from backpass.core.tensor import Tensor
 from backpass.cupy.availability import require
+from backpass.cupy.faults import faults
 from backpass.cupy.library import library
 from backpass.cupy.memory import unsupported
 from backpass.cupy.streams import refuse_capture
@@ -37,8 +38,16 @@ def from_host(x: Any) -> Any:
 
 
 def to_host(x: Any) -> Any:
-    """Copy an array to the CPU, as a NumPy array; it is there when this returns."""
-    return require().asnumpy(x)
+    """Copy an array to the CPU, as a NumPy array; it is there when this returns.
+
+    Raises
+    ------
+    ValueError
+        If kernels have found labels or indices that are out of range: see `faults`.
+    """
+    made = require().asnumpy(x)
+    faults.check()
+    return made
 
 
 def begin_to_host(x: Any) -> Callable[[], Any]:
@@ -63,6 +72,7 @@ def begin_to_host(x: Any) -> Callable[[], Any]:
 
     def arrived() -> Any:
         ended.synchronize()
+        faults.check()
         return there.copy()
 
     return arrived

@@ -12,6 +12,7 @@ import weakref
 import numpy
 
 from cupy.cuda import device as _device
+from cupy.cuda import pinned_memory as _pinned_memory
 
 _UNIT = 512
 _BORDER = 0xA5
@@ -72,9 +73,10 @@ class Memory(BaseMemory):
 
 
 def extents():
-    """Return the addresses and the sizes of all memory of the current device."""
+    """Return the addresses and the sizes of all memory that the current device reaches."""
     number = _device.get_device_id()
-    return [(memory.ptr, memory.size) for memory in list(_live) if memory.device_id == number]
+    own = [(memory.ptr, memory.size) for memory in list(_live) if memory.device_id == number]
+    return own + _pinned_memory.extents()
 
 
 class UnownedMemory(BaseMemory):

@@ -1,6 +1,11 @@
 """Memory of the host that the device can reach: any, here."""
 
+import weakref
+
 import numpy
+
+#: Where the pieces lie: kernels may write there.
+_live = {}
 
 
 class PinnedMemoryPointer(numpy.ndarray):
@@ -16,13 +21,21 @@ class PinnedMemoryPointer(numpy.ndarray):
 
 class PinnedMemoryPool:
     def malloc(self, size):
-        return numpy.empty(int(size), numpy.uint8).view(PinnedMemoryPointer)
+        made = numpy.empty(int(size), numpy.uint8).view(PinnedMemoryPointer)
+        _live[id(made)] = made.ctypes.data, made.size
+        weakref.finalize(made, _live.pop, id(made)).atexit = False
+        return made
 
     def free_all_blocks(self):
         """Nothing is kept."""
 
     def n_free_blocks(self):
         return 0
+
+
+def extents():
+    """Return the addresses and the sizes of all pinned memory."""
+    return list(_live.values())
 
 
 default_pool = PinnedMemoryPool()

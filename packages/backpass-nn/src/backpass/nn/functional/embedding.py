@@ -78,8 +78,9 @@ def embedding(indices: Any, weight: Any, padding_idx: int | None = None) -> Tens
     TypeError
         If the indices, or `padding_idx`, are not integers.
     ValueError
-        If an index is out of range, or `weight` has another number of axes. While a CUDA graph is
-        captured, indices are not checked.
+        If an index is out of range, or `weight` has another number of axes. Indices on a GPU are
+        not waited for: those that are out of range give rows of nan, and the error comes with the
+        next copy to the CPU.
 
     Examples
     --------
@@ -134,7 +135,8 @@ def _as_indices(indices: Any, weight: Any) -> Any:
 
 def _check_range(indices: Any, count: int) -> None:
     """Raise a `ValueError` that names the first index that is out of range, and where it stands."""
-    if backend_of((indices,)).capturing():
+    backend = backend_of((indices,))
+    if backend.reports or backend.capturing():
         return
     if math.prod(indices.shape) and int(indices.min()) >= 0 and int(indices.max()) < count:
         return

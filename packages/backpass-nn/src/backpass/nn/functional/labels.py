@@ -12,15 +12,16 @@ from backpass.nn.functional.checking import check_values
 def check_labels(name: str, target: Any, classes: int, ignore_index: int) -> bool:
     """Raise an error for labels that are no integers, or that are no classes.
 
-    Returns whether there may be places that do not count.  While a CUDA graph is captured no label
-    can be read: nothing is checked then.
+    Returns whether there may be places that do not count.  Labels on a GPU are not waited for: its
+    kernels look at them, and what is no class is the error of the next copy to the host.
     """
     if target.dtype.kind not in "iu":
         raise TypeError(
             f"{name}: `target` holds {target.dtype}, but labels are integers: use .astype(int)"
         )
     labels = plain(target)
-    if backend_of((labels,)).capturing():
+    backend = backend_of((labels,))
+    if backend.reports or backend.capturing():
         return True
     if not labels.size or (labels.min() >= 0 and labels.max() < classes):
         return 0 <= ignore_index < classes
