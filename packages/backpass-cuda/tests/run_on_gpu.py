@@ -30,7 +30,6 @@ WHOLE = [OWN, ROOT / "tests/test_gpu_programs.py"]
 SHARED = [
     ROOT / "tests/gradients",
     ROOT / "tests/test_kernels.py",
-    ROOT / "tests/test_network_kernels.py",
     ROOT / "tests/oracle/test_readme_network.py",
 ]
 #: The GPU, among a test's parameters.

@@ -7,6 +7,17 @@ from typing import Any
 
 from backpass.core.contractions import contractions
 from backpass.cupy import elementwise, gradients, products, reductions, seeds, softmax, updates
+from backpass.cupy import (
+    cross_entropy,
+    dropout,
+    elementwise,
+    normalization,
+    products,
+    reductions,
+    seeds,
+    softmax,
+    updates,
+)
 from backpass.cupy.library import library, ndarray
 
 #: By the name of the primitive, or of its rule: `"tanh"`, `"tanh.vjp"`, `"divide.vjp1"`.  What the
@@ -19,6 +30,9 @@ KERNELS: dict[str, Callable[..., Any]] = {
     **updates.KERNELS,
     **gradients.KERNELS,
     **seeds.KERNELS,
+    **normalization.KERNELS,
+    **cross_entropy.KERNELS,
+    **dropout.KERNELS,
 }
 # On a GPU a product is one launch, however small it is: nothing is too small for it.
 KERNELS.update(
