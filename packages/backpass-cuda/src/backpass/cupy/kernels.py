@@ -8,6 +8,7 @@ from typing import Any
 from backpass.core.contractions import contractions
 from backpass.cupy import elementwise, gradients, products, reductions, seeds, softmax, updates
 from backpass.cupy import (
+    activations,
     cross_entropy,
     dropout,
     elementwise,
@@ -31,6 +32,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     **gradients.KERNELS,
     **seeds.KERNELS,
     **normalization.KERNELS,
+    **activations.KERNELS,
     **cross_entropy.KERNELS,
     **dropout.KERNELS,
 }
