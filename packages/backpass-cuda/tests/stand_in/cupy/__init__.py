@@ -781,7 +781,12 @@ def asarray(a, dtype=None, order=None, *, copy=None, blocking=False):
     return array(a, dtype)  # on the current device, as CuPy has it
 
 
-asanyarray = ascontiguousarray = asarray
+asanyarray = asarray
+
+
+def ascontiguousarray(a, dtype=None):
+    a = asarray(a, dtype)
+    return a if a._c_contiguous and a.ndim else _wrap(numpy.ascontiguousarray(_array(a)))
 
 
 def asfortranarray(a, dtype=None):
@@ -872,7 +877,10 @@ _METHODS = {
     "any": any,
     "all": all,
     "reshape": lambda a, *shape, **kw: reshape(a, shape[0] if len(shape) == 1 else shape, **kw),
-    "transpose": lambda a, *axes: transpose(a, axes or None),
+    "transpose": lambda a, *axes: transpose(
+        a, (axes[0] if len(axes) == 1 and isinstance(axes[0], tuple) else axes) or None
+    ),
+    "repeat": lambda a, n, axis=None: _wrap(a._value.repeat(n, axis)),
     "ravel": lambda a: reshape(a, -1),
     "squeeze": squeeze,
     "copy": copy,
@@ -967,7 +975,7 @@ asarray = _refusing(asarray, which=lambda a, *args, **kwargs: not isinstance(a, 
 ndarray.__getitem__ = _refusing(
     ndarray.__getitem__, which=lambda _, i: isinstance(i, ndarray) and i.dtype == numpy.bool_
 )
-asanyarray = ascontiguousarray = asarray
+asanyarray = asarray
 for _name, _found in _METHODS.items():
     _METHODS[_name] = _on_device(_found)
 
