@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from backpass.core.contractions import contractions
-from backpass.cupy import elementwise, gradients, products, reductions, seeds, softmax, updates
 from backpass.cupy import (
     activations,
+    convolution,
     cross_entropy,
     dropout,
     elementwise,
+    gradients,
     normalization,
     pooling,
     products,
@@ -29,6 +30,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     **reductions.KERNELS,
     **softmax.KERNELS,
     **products.KERNELS,
+    **convolution.KERNELS,
     **updates.KERNELS,
     **gradients.KERNELS,
     **seeds.KERNELS,

@@ -52,7 +52,7 @@ _IN_SINGLE, _IN_TF32 = {"highest": 68, "tf32": 68}, {"highest": 68, "tf32": 77}
 _IN_DOUBLE = {"highest": 70, "tf32": 70}
 _SINGLE, _DOUBLE = _factors(ctypes.c_float), _factors(ctypes.c_double)
 #: By the dtype's name; the numbers are CUDA_R_16F and the like.
-_KINDS = {
+KINDS = {
     "float16": _Kind(2, _IN_SINGLE, *_SINGLE),
     "bfloat16": _Kind(14, _IN_SINGLE, *_SINGLE),
     "float32": _Kind(0, _IN_TF32, *_SINGLE),
@@ -301,7 +301,7 @@ Arrangement = Callable[[Any, Any], tuple[Factor, Factor] | None]
 
 def _plan(x: Any, y: Any, arrange: Arrangement, product: Plan, how: str) -> Plan:
     """Return the plan for operands like these."""
-    kind = _KINDS.get(x.dtype.name) if x.dtype.isnative else None
+    kind = KINDS.get(x.dtype.name) if x.dtype.isnative else None
     if kind is None or x.dtype != y.dtype or not x.ndim or not y.ndim or blas.load() is None:
         return _decline
     factors = arrange(x, y)

@@ -100,7 +100,7 @@ std::vector<Sum> columns(Matrix x, int64_t rows, int64_t count, bool tf32) {
   return made;
 }
 
-template <class Stored, class Sum>
+template <class Stored, class Sum, class Made>
 void multiply(int64_t m, int64_t n, int64_t k, const void *alpha, Matrix a, Matrix b,
               const void *beta, void *c, int64_t step, bool tf32) {
   const Sum scale = *(const Sum *)alpha, old = *(const Sum *)beta;
@@ -109,11 +109,11 @@ void multiply(int64_t m, int64_t n, int64_t k, const void *alpha, Matrix a, Matr
   for (int64_t j = 0; j < n; ++j) {
     std::fill(sums.begin(), sums.end(), Sum(0));
     for (int64_t p = 0; p < k; ++p) add(sums.data(), left.data() + p * m, right[j * k + p], m);
-    Stored *to = (Stored *)c + j * step;
+    Made *to = (Made *)c + j * step;
     for (int64_t i = 0; i < m; ++i) {
       Sum value = scale == Sum(1) ? sums[i] : scale * sums[i];
       if (old != Sum(0)) value += old * Sum(to[i]);
-      to[i] = Stored(value);
+      to[i] = Made(value);
     }
   }
 }
@@ -139,14 +139,18 @@ int submit(const Handle *handle, Work work) {
 
 // What all products of a call have in common.
 struct Product {
-  int ta, tb, type, compute;
+  int ta, tb, type, made, compute;
   int64_t m, n, k, lda, ldb, ldc;
   char alpha[16], beta[16];  // read when cuBLAS is called
 
   void run(const void *a, const void *b, void *c) const {
     switch (type) {
-      case R_16F: return typed<_Float16, float>(a, b, c);
-      case R_16BF: return typed<bfloat16, float>(a, b, c);
+      case R_16F:
+        return made == type ? typed<_Float16, float>(a, b, c)
+                            : typed<_Float16, float, float>(a, b, c);
+      case R_16BF:
+        return made == type ? typed<bfloat16, float>(a, b, c)
+                            : typed<bfloat16, float, float>(a, b, c);
       case R_32F: return typed<float, float>(a, b, c);
       case R_64F: return typed<double, double>(a, b, c);
       case C_32F: return typed<std::complex<float>, std::complex<float>>(a, b, c);
@@ -154,9 +158,9 @@ struct Product {
     }
   }
 
-  template <class Stored, class Sum>
+  template <class Stored, class Sum, class Made = Stored>
   void typed(const void *a, const void *b, void *c) const {
-    multiply<Stored, Sum>(m, n, k, alpha, {a, ta, lda}, {b, tb, ldb}, beta, c, ldc,
+    multiply<Stored, Sum, Made>(m, n, k, alpha, {a, ta, lda}, {b, tb, ldb}, beta, c, ldc,
                           compute == COMPUTE_32F_FAST_TF32);
   }
 };
@@ -165,12 +169,13 @@ int prepare(Product &made, const Handle *handle, int ta, int tb, int64_t m, int6
             const void *alpha, int a_type, int64_t lda, int b_type, int64_t ldb, const void *beta,
             int c_type, int64_t ldc, int compute) {
   if (int failed = check(handle, a_type, compute)) return failed;
-  if (a_type != b_type || a_type != c_type) return NOT_SUPPORTED;
+  const bool kept = c_type == R_32F && (a_type == R_16F || a_type == R_16BF);
+  if (a_type != b_type || (a_type != c_type && !kept)) return NOT_SUPPORTED;
   const auto most = [](int64_t x) { return x < 1 ? 1 : x; };
   if (m < 0 || n < 0 || k < 0 || ta < 0 || ta > 1 || tb < 0 || tb > 1 || lda < most(ta ? k : m) ||
       ldb < most(tb ? n : k) || ldc < most(m))
     return INVALID_VALUE;
-  made = {ta, tb, a_type, compute, m, n, k, lda, ldb, ldc, {}, {}};
+  made = {ta, tb, a_type, c_type, compute, m, n, k, lda, ldb, ldc, {}, {}};
   const bool complex = a_type == C_32F || a_type == C_64F;
   const size_t size = (compute == COMPUTE_64F ? 8 : 4) * (complex ? 2 : 1);
   memcpy(made.alpha, alpha, size);
@@ -230,10 +235,10 @@ int cublasSetWorkspace_v2(Handle *handle, void *workspace, size_t size) {
       const void *beta, char *c, int c_type, N ldc, long long c_next, N count, int compute,       \
       int) {                                                                                      \
     PREPARE(product);                                                                             \
-    const int64_t size = bytes(a_type);                                                           \
+    const int64_t size = bytes(a_type), made = bytes(c_type);                                     \
     return submit(handle, [=] {                                                                   \
       for (int64_t i = 0; i < count; ++i)                                                         \
-        product.run(a + i * a_next * size, b + i * b_next * size, c + i * c_next * size);         \
+        product.run(a + i * a_next * size, b + i * b_next * size, c + i * c_next * made);         \
     });                                                                                           \
   }                                                                                               \
                                                                                                   \
