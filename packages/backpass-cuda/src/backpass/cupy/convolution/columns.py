@@ -76,8 +76,8 @@ _NUMBERS = (
 #: factor is known (T. Granlund, P. L. Montgomery, "Division by Invariant Integers using
 #: Multiplication", 1994).
 _DIVISORS = (
-    "by_row by_group by_place by_column by_inner by_window_width by_down by_right by_pixel by_width "
-    "by_channels by_element by_padded"
+    "by_row by_group by_place by_column by_inner by_window_width by_down by_right by_pixel "
+    "by_width by_channels by_element by_padded"
 ).split()
 _DIVISOR = [("by", "u4"), ("factor", "u4"), ("shift", "i4")]
 _STRUCT = numpy.dtype([(n, "i4") for n in _NUMBERS] + [(n, _DIVISOR) for n in _DIVISORS])
@@ -110,12 +110,16 @@ class Columns:
         Of images and weights.
     biased
         Whether a bias stands behind the weights.
+    tight
+        Whether a row is no longer than a window: for weights alone.
     """
 
-    def __init__(self, geometry: Geometry, dtype: Any, biased: bool = False) -> None:
+    def __init__(
+        self, geometry: Geometry, dtype: Any, biased: bool = False, tight: bool = False
+    ) -> None:
         self.geometry = g = geometry
         self.name = dtype.name
-        self.pack = pack = WIDTH // dtype.itemsize
+        self.pack = pack = 1 if tight else WIDTH // dtype.itemsize
         #: The length of a row for each group, and for all.
         self.padded = -(-(g.elements + biased) // pack) * pack
         self.length = self.padded * g.groups
@@ -179,9 +183,9 @@ class Columns:
         )
 
     def unpack_weight(self, packed: Any, made: Any) -> None:
-        """Write sums in the order of a column's elements as a weight."""
+        """Write what is in the order of a column's elements, sums perhaps, as a weight."""
         total = made.size
-        _unpack(self.name).launch(
+        _unpack(packed.dtype.name, self.name).launch(
             -(-total // THREADS), THREADS, (packed, made, total, self._windows)
         )
 
@@ -322,14 +326,15 @@ extern "C" __global__ void {title}(
 
 
 @functools.cache
-def _unpack(name: str) -> Kernel:
+def _unpack(given: str, name: str) -> Kernel:
     """Return the kernel that gives a weight the order of its axes."""
-    number, title = NUMBERS[name], "backpass_sums_as_weight"
+    number, title = NUMBERS[name], "backpass_columns_as_weight"
+    kept = "sum" if given == name else number.store.format("sum")
     return Kernel(
         title,
         f"""{HEADERS.get(name, "")}
 typedef {number.stored} U;
-typedef {number.summed} T;
+typedef {NUMBERS[given].stored} T;
 {_TEXT}
 extern "C" __global__ void {title}(const T* packed, U* weight, long long total, Windows w) {{
     const unsigned int t = blockIdx.x * blockDim.x + threadIdx.x;
@@ -339,7 +344,7 @@ extern "C" __global__ void {title}(const T* packed, U* weight, long long total, 
     const int rest = t - out * w.elements;
     const int channel = rest / taps, tap = rest - channel * taps;
     const T sum = packed[(long long)out * w.padded + tap * w.inner + channel];
-    weight[t] = {number.store.format("sum")};
+    weight[t] = {kept};
 }}
 """,
     )

@@ -7,31 +7,26 @@ once.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from backpass.cupy import blas, precision
-from backpass.cupy.convolution import biases, own
-from backpass.cupy.convolution.columns import NUMBERS
+from backpass.cupy import blas, cudnn, precision
+from backpass.cupy.convolution import biases, by_cudnn, own
+from backpass.cupy.convolution.columns import NUMBERS, WIDTH
 from backpass.cupy.convolution.geometry import Geometry, Pair, is_channels_last, placed
 from backpass.cupy.library import library, ndarray
 from backpass.cupy.plans import Plans
 from backpass.cupy.reductions import KERNELS as REDUCTIONS
+
+Widths = tuple[Pair, Pair]
 
 _plans = Plans()
 _LAST = (0, 2, 3, 1)
 _FIRST = (0, 3, 1, 2)
 
 
-def _channels_last(x: Any) -> Any:
-    """Return images whose channels lie next to each other, copied if they do not."""
-    if is_channels_last(x):
-        return x
-    return x.transpose(*_LAST).copy().transpose(*_FIRST)
-
-
-def _in_order(x: Any) -> Any:
-    return x if x._c_contiguous else x.copy()
+# ----- operands -----------------------------------------------------------------------------------
 
 
 def _fit(*operands: Any) -> bool:
@@ -47,6 +42,38 @@ def _fit(*operands: Any) -> bool:
     )
 
 
+def _channels_last(x: Any) -> Any:
+    """Return images whose channels lie next to each other, copied if they do not."""
+    if is_channels_last(x) and x.data.ptr % WIDTH == 0:
+        return x
+    return x.transpose(*_LAST).copy().transpose(*_FIRST)
+
+
+def _in_order(x: Any) -> Any:
+    return x if x._c_contiguous and x.data.ptr % WIDTH == 0 else x.copy()
+
+
+# ----- plans --------------------------------------------------------------------------------------
+
+
+def _plan(name: str, geometry: Geometry, dtype: Any, *options: Any) -> Any:
+    """Return the plan of a convolution; `NotImplemented` for what is left to the reference."""
+    if cudnn.is_there():
+        with contextlib.suppress(cudnn.Unsupported):
+            return getattr(by_cudnn, name)(geometry, dtype, *options)
+    if blas.load() is None or not own.takes(geometry):
+        return NotImplemented
+    return getattr(own, name)(geometry, dtype, *options)
+
+
+def _nothing(*shape: int, dtype: Any) -> Callable[..., Any]:
+    """Return the plan for a batch of no images."""
+    return lambda *operands: library.zeros(shape, dtype)
+
+
+# ----- kernels ------------------------------------------------------------------------------------
+
+
 def conv2d(
     x: Any,
     weight: Any,
@@ -55,40 +82,34 @@ def conv2d(
     size: Pair,
     window: Pair,
     stride: Pair,
-    padding: tuple[Pair, Pair],
+    padding: Widths,
     dilation: Pair,
     groups: int,
 ) -> Any:
     """Correlate x with weight, and add the bias."""
     if not (_fit(x, weight) if bias is None else _fit(x, weight, bias)):
         return NotImplemented
-    how, dtype = precision.current, x.dtype
+    how, biased = precision.current, bias is not None
     key = (
-        "conv2d", dtype, x.shape, weight.shape, window, stride, padding, dilation, groups,
-        bias is None, how,
+        conv2d, x.dtype, x.shape, weight.shape, stride, padding, dilation, groups, biased, how,
+        cudnn.is_there(),
     )  # fmt: skip
     plan = _plans.get(key)
     if plan is None:
-        counts = placed(size, window, stride, padding, dilation)
-        geometry = Geometry(
-            *x.shape[:2], weight.shape[0], size, counts, window, stride, padding, dilation, groups
-        )
-        plan = _plans.keep(key, _forward(geometry, dtype, how, bias is not None))
+        batch, channels = x.shape[:2]
+        out, counts = weight.shape[0], placed(size, window, stride, padding, dilation)
+        if batch:
+            geometry = Geometry(
+                batch, channels, out, size, counts, window, stride, padding, dilation, groups
+            )
+            plan = _plan("forward", geometry, x.dtype, how, biased)
+        else:
+            plan = _nothing(0, *counts, out, dtype=x.dtype)
+        _plans.keep(key, plan)
     if plan is NotImplemented:
         return NotImplemented
-    weight = _in_order(weight)
-    if bias is not None:
-        bias = _in_order(bias)
-    return plan(_channels_last(x), weight, bias).transpose(*_FIRST)
-
-
-def _forward(geometry: Geometry, dtype: Any, how: str, biased: bool) -> Any:
-    g = geometry
-    if not g.batch:
-        return own.empty((0, *g.counts, g.out), dtype)
-    if blas.load() is None or not own.takes(g):
-        return NotImplemented
-    return own.forward(g, dtype, how, biased)
+    bias = _in_order(bias) if biased else None
+    return plan(_channels_last(x), _in_order(weight), bias).transpose(*_FIRST)
 
 
 def conv2d_input(
@@ -98,38 +119,34 @@ def conv2d_input(
     size: Pair,
     window: Pair,
     stride: Pair,
-    padding: tuple[Pair, Pair],
+    padding: Widths,
     dilation: Pair,
     groups: int,
 ) -> Any:
     """Spread y over an input by the weight."""
     if not _fit(y, weight):
         return NotImplemented
-    how, dtype = precision.current, y.dtype
+    how = precision.current
     key = (
-        "conv2d_input", dtype, y.shape, weight.shape, size, window, stride, padding, dilation,
-        groups, how,
+        conv2d_input, y.dtype, y.shape, weight.shape, size, stride, padding, dilation, groups, how,
+        cudnn.is_there(),
     )  # fmt: skip
     plan = _plans.get(key)
     if plan is None:
         batch, out, *counts = y.shape
-        geometry = Geometry(
-            batch, weight.shape[1] * groups, out, size, (counts[0], counts[1]), window, stride,
-            padding, dilation, groups,
-        )  # fmt: skip
-        plan = _plans.keep(key, _to_input(geometry, dtype, how))
+        channels = weight.shape[1] * groups
+        if batch:
+            geometry = Geometry(
+                batch, channels, out, size, (counts[0], counts[1]), window, stride, padding,
+                dilation, groups,
+            )  # fmt: skip
+            plan = _plan("to_input", geometry, y.dtype, how)
+        else:
+            plan = _nothing(0, *size, channels, dtype=y.dtype)
+        _plans.keep(key, plan)
     if plan is NotImplemented:
         return NotImplemented
     return plan(_channels_last(y), _in_order(weight)).transpose(*_FIRST)
-
-
-def _to_input(geometry: Geometry, dtype: Any, how: str) -> Any:
-    g = geometry
-    if not g.batch:
-        return own.empty((0, *g.size, g.channels), dtype)
-    if blas.load() is None or not own.takes(g):
-        return NotImplemented
-    return own.to_input(g, dtype, how)
 
 
 def conv2d_weight(
@@ -139,38 +156,34 @@ def conv2d_weight(
     size: Pair,
     window: Pair,
     stride: Pair,
-    padding: tuple[Pair, Pair],
+    padding: Widths,
     dilation: Pair,
     groups: int,
 ) -> Any:
     """Correlate y with what the window has seen of x."""
     if not _fit(y, x):
         return NotImplemented
-    how, dtype = precision.current, y.dtype
+    how = precision.current
     key = (
-        "conv2d_weight", dtype, y.shape, x.shape, size, window, stride, padding, dilation, groups,
-        how,
+        conv2d_weight, y.dtype, y.shape, x.shape, window, stride, padding, dilation, groups, how,
+        cudnn.is_there(),
     )  # fmt: skip
     plan = _plans.get(key)
     if plan is None:
         batch, out, *counts = y.shape
-        geometry = Geometry(
-            batch, x.shape[1], out, size, (counts[0], counts[1]), window, stride, padding, dilation,
-            groups,
-        )  # fmt: skip
-        plan = _plans.keep(key, _to_weight(geometry, dtype, how))
+        channels = x.shape[1]
+        if batch:
+            geometry = Geometry(
+                batch, channels, out, size, (counts[0], counts[1]), window, stride, padding,
+                dilation, groups,
+            )  # fmt: skip
+            plan = _plan("to_weight", geometry, y.dtype, how)
+        else:
+            plan = _nothing(out, channels // groups, *window, dtype=y.dtype)
+        _plans.keep(key, plan)
     if plan is NotImplemented:
         return NotImplemented
     return plan(_channels_last(y), _channels_last(x))
-
-
-def _to_weight(geometry: Geometry, dtype: Any, how: str) -> Any:
-    g = geometry
-    if not g.batch:
-        return own.empty((g.out, g.inner, *g.window), dtype)
-    if blas.load() is None or not own.takes(g):
-        return NotImplemented
-    return own.to_weight(g, dtype, how)
 
 
 def conv2d_bias(g: Any, **windows: Any) -> Any:

@@ -11,6 +11,7 @@ Half precision is added up in float32 until the end.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,7 +21,7 @@ from backpass.cupy.convolution.biases import add_bias
 from backpass.cupy.convolution.columns import Columns
 from backpass.cupy.convolution.gemms import Operand, Product, product
 from backpass.cupy.convolution.geometry import Geometry
-from backpass.cupy.library import library, ndarray
+from backpass.cupy.library import ndarray
 
 #: How many bytes the columns of a block take, at most, if it has more than one image.
 BLOCK = 64 * 2**20
@@ -46,7 +47,7 @@ def _blocks(geometry: Geometry, columns: Columns, itemsize: int) -> list[tuple[i
     most = min(BLOCK // (size * itemsize), (_MOST - 1) // max(size, g.pixels * g.channels))
     count = -(-g.batch // max(most, 1))
     ends = [g.batch * i // count for i in range(count + 1)]
-    return [(first, last - first) for first, last in zip(ends, ends[1:])]
+    return [(first, last - first) for first, last in itertools.pairwise(ends)]
 
 
 def _sums(dtype: Any) -> Any:
@@ -216,8 +217,3 @@ def to_weight(geometry: Geometry, dtype: Any, how: str) -> Plan:
         return made
 
     return windows
-
-
-def empty(shape: tuple[int, ...], dtype: Any) -> Plan:
-    """Return the plan for a batch of no images."""
-    return lambda *operands: library.zeros(shape, dtype)
