@@ -144,7 +144,7 @@ struct Convolution {
   Array w, x, y;
   int64_t dilation[2], stride[2], before[2];
 
-  // Call `each` with the places of w, x and y that are multiplied.
+  // Call `each` with the places of w, x and y that are multiplied; -1 is in the border.
   template <class F>
   void all(F each) const {
     const int64_t inner = w.lengths[1], outer = w.lengths[0] / (x.lengths[1] / inner);
@@ -157,8 +157,9 @@ struct Convolution {
                 for (int64_t j = 0; j < w.lengths[3]; ++j) {
                   const int64_t a = h * stride[0] + i * dilation[0] - before[0];
                   const int64_t b = v * stride[1] + j * dilation[1] - before[1];
-                  if (a < 0 || b < 0 || a >= x.lengths[2] || b >= x.lengths[3]) continue;
-                  each(w.place(o, c, i, j), x.place(n, o / outer * inner + c, a, b), y.place(n, o, h, v));
+                  const bool inside = a >= 0 && b >= 0 && a < x.lengths[2] && b < x.lengths[3];
+                  const int64_t at = x.place(n, o / outer * inner + c, a, b);
+                  each(w.place(o, c, i, j), inside ? at : -1, y.place(n, o, h, v));
                 }
   }
 
@@ -167,12 +168,12 @@ struct Convolution {
     const int64_t size = made.lengths[0] * made.lengths[1] * made.lengths[2] * made.lengths[3];
     std::vector<float> sums(size);
     const auto read = [&](const Array &from, int64_t i) {
-      const float found = number(from.at, i, from.type);
+      const float found = i < 0 ? 0 : number(from.at, i, from.type);  // times nan it is nan
       return tf32 ? rounded(found) : found;
     };
     all([&](int64_t at_w, int64_t at_x, int64_t at_y) {
       if (kind == FORWARD) sums[at_y] += read(w, at_w) * read(x, at_x);
-      if (kind == DATA) sums[at_x] += read(w, at_w) * read(y, at_y);
+      if (kind == DATA && at_x >= 0) sums[at_x] += read(w, at_w) * read(y, at_y);
       if (kind == FILTER) sums[at_w] += read(x, at_x) * read(y, at_y);
     });
     for (int64_t i = 0; i < size; ++i) store(made.at, i, made.type, sums[i]);
