@@ -1,4 +1,4 @@
-"""Convolution on the device: both ways, by products and by cuDNN, beside the reference."""
+"""Convolution on the device: each way beside the reference."""
 
 import ctypes
 import importlib
@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import backpass.cupy as cp
 from backpass.cupy import cudnn, precision
-from backpass.cupy.convolution import KERNELS, biases, kernels, own
+from backpass.cupy.convolution import KERNELS, depthwise, direct, kernels, own, sums
 from backpass.cupy.convolution.geometry import Geometry, is_channels_last
 from backpass.cupy.plans import Plans
 
@@ -41,8 +41,13 @@ GEOMETRIES = {
     },
     "groups in packs": {"channels": 16, "out": 32, "stride": (2, 2), "groups": 2},
     "stride beyond the window": {"window": (2, 1), "stride": (3, 2)},
-    "one by one": {"channels": 6, "out": 12, "padding": ((1, 1), (1, 1)), "groups": 6},
-    "one by one, one each": {"channels": 40, "out": 40, "stride": (2, 1), "groups": 40},
+    "few one by one": {"channels": 6, "out": 12, "padding": ((1, 1), (1, 1)), "groups": 6},
+    "one by one": {"channels": 40, "out": 40, "padding": ((1, 1), (1, 1)), "groups": 40},
+    "several for each": {
+        "batch": 9, "channels": 12, "out": 36, "size": (9, 10), "window": (3, 2), "stride": (2, 3),
+        "padding": ((2, 1), (0, 2)), "dilation": (1, 2), "groups": 12,
+    },
+    "many for each": {"channels": 8, "out": 64, "groups": 8},
     "along one axis": {
         "size": (1, 20), "window": (1, 4), "stride": (1, 3), "padding": ((0, 0), (2, 2)),
     },
@@ -83,9 +88,13 @@ def with_cudnn(stand_in, monkeypatch, cupy):
         pytest.skip("there is no cuDNN")
 
 
-@pytest.fixture(params=["products", "cuDNN"])
-def way(request):
-    """Go each of both ways."""
+@pytest.fixture(params=["as chosen", "products", "cuDNN"])
+def way(request, monkeypatch):
+    """Go each way: without cuDNN, with nothing but products, and by cuDNN where that can be."""
+    monkeypatch.setattr(kernels, "_plans", Plans())
+    if request.param != "as chosen":
+        for module in (direct, depthwise):
+            monkeypatch.setattr(module, "takes", lambda *args: False)
     if request.param == "cuDNN":
         request.getfixturevalue("with_cudnn")
         yield request.param
@@ -247,7 +256,7 @@ def test_tf32_is_asked_for(way, cupy):
 @pytest.mark.parametrize("dtype", EPS)
 def test_sum_of_pixels(dtype, channels, pixels, cupy):
     x = numpy.random.default_rng(0).normal(size=(pixels, channels)).astype(dtype_of(dtype))
-    found = biases.sum_of_pixels(cupy.asarray(x), channels)
+    found = sums.sum_of_pixels(cupy.asarray(x), channels)
     check(found, x.astype("float64").sum(axis=0))
 
 
@@ -260,7 +269,7 @@ def test_add_bias(dtype, shape, layout, cupy):
     bias = random.normal(size=shape[1]).astype(dtype_of(dtype))
     made = LAYOUTS[layout](cupy, x)
     step = 1 if layout == "channels last" else shape[2] * shape[3]
-    biases.add_bias(made, cupy.asarray(bias), step)
+    sums.add_bias(made, cupy.asarray(bias), step)
     check(made, x.astype("float64") + bias.astype("float64").reshape(-1, 1, 1), units=4)
 
 
@@ -326,10 +335,12 @@ def way_of(call, cupy):
     return plan.__module__.rpartition(".")[2]
 
 
-def test_double_precision_and_cut_borders_are_for_products(with_cudnn, cupy):
+def test_each_geometry_goes_its_way(with_cudnn, cupy):
+    assert way_of(Call("float16", channels=1), cupy) == "direct"
     assert way_of(Call("float16", channels=8, out=8), cupy) == "by_cudnn"
     assert way_of(Call("float64", channels=8, out=8), cupy) == "own"
-    assert way_of(Call("float16", padding=((0, -1), (0, 0))), cupy) == "own"
+    assert way_of(Call("float64", channels=8, out=8, groups=8), cupy) == "depthwise"
+    assert way_of(Call("float16", channels=32, padding=((0, -1), (0, 0))), cupy) == "own"
 
 
 def test_tensor_cores_are_for_halves_and_tf32(with_cudnn, stand_in, cupy):
@@ -340,7 +351,7 @@ def test_tensor_cores_are_for_halves_and_tf32(with_cudnn, stand_in, cupy):
     try:
         for dtype, how in [("float32", "highest"), ("float32", "tf32"), ("float16", "highest")]:
             cp.set_matmul_precision(how)
-            Call(dtype).found(cupy.asarray)
+            Call(dtype, channels=8).found(cupy.asarray)
             found.append(engine.value)
     finally:
         cp.set_matmul_precision(before)
@@ -348,7 +359,7 @@ def test_tensor_cores_are_for_halves_and_tf32(with_cudnn, stand_in, cupy):
 
 
 def test_threads_have_handles_of_their_own(with_cudnn, cupy):
-    call, made = Call("float32"), []
+    call, made = Call("float32", channels=8), []
     right = call.rights()["conv2d"]
 
     def run():

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from backpass.cupy import cudnn
-from backpass.cupy.convolution.biases import add_bias
 from backpass.cupy.convolution.columns import Columns
 from backpass.cupy.convolution.geometry import Geometry
+from backpass.cupy.convolution.sums import add_bias
 from backpass.cupy.library import ndarray
 
 #: Takes the operands, channels last (a weight in C order), and returns an array (batch, height,

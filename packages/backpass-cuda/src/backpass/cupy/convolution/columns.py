@@ -81,7 +81,7 @@ _DIVISORS = (
 ).split()
 _DIVISOR = [("by", "u4"), ("factor", "u4"), ("shift", "i4")]
 _STRUCT = numpy.dtype([(n, "i4") for n in _NUMBERS] + [(n, _DIVISOR) for n in _DIVISORS])
-_TEXT = f"""
+WINDOWS = f"""
 struct Divisor {{ unsigned int by, factor; int shift; }};
 // Of a number below 2^31.
 __device__ inline unsigned int operator/(unsigned int n, Divisor d) {{
@@ -137,7 +137,8 @@ class Columns:
             *g.stride, g.pixels, g.size[1], g.channels, g.elements, self.padded,
         )  # fmt: skip
         values = (*numbers, *map(_divisor, divisors))
-        self._windows = numpy.array([values], _STRUCT)[0]
+        #: The struct that kernels get.
+        self.windows = numpy.array([values], _STRUCT)[0]
 
     def gather(
         self, x: Any, first: int, images: int, columns: Any, weight: Any, bias: Any, packed: Any
@@ -156,7 +157,7 @@ class Columns:
                 x, columns, first * g.pixels * g.channels, total, blocks,
                 x if weight is None else weight, x if bias is None else bias,
                 x if packed is None else packed, more, int(bias is not None),
-                self._one if self.biased else 0, self._windows,
+                self._one if self.biased else 0, self.windows,
             ),
         )  # fmt: skip
 
@@ -166,7 +167,7 @@ class Columns:
         _gather(weight.itemsize, False).launch(
             -(-more // THREADS),
             THREADS,
-            (weight, packed, 0, 0, 0, weight, weight, packed, more, 0, 0, self._windows),
+            (weight, packed, 0, 0, 0, weight, weight, packed, more, 0, 0, self.windows),
         )
 
     def scatter(self, columns: Any, images: int, made: Any, first: int) -> None:
@@ -179,14 +180,14 @@ class Columns:
         _scatter(self.name, pack).launch(
             -(-total // THREADS),
             THREADS,
-            (columns, made, first * g.pixels * g.channels, total, self._windows),
+            (columns, made, first * g.pixels * g.channels, total, self.windows),
         )
 
     def unpack_weight(self, packed: Any, made: Any) -> None:
         """Write what is in the order of a column's elements, sums perhaps, as a weight."""
         total = made.size
         _unpack(packed.dtype.name, self.name).launch(
-            -(-total // THREADS), THREADS, (packed, made, total, self._windows)
+            -(-total // THREADS), THREADS, (packed, made, total, self.windows)
         )
 
 
@@ -231,7 +232,7 @@ def _gather(itemsize: int, whole: bool) -> Kernel:
         name,
         f"""typedef {unsigned} U;
 struct alignas({WIDTH}) Pack {{ U v[{pack}]; }};
-{_TEXT}
+{WINDOWS}
 extern "C" __global__ void {name}(
     const U* x, U* columns, long long first, long long total, long long blocks,
     const U* weight, const U* bias, U* packed, long long weights, long long biased,
@@ -281,7 +282,7 @@ typedef {number.stored} U;
 typedef {number.summed} T;
 struct alignas({pack} * sizeof(T)) Pack {{ T v[{pack}]; }};
 struct alignas({pack} * sizeof(U)) Made {{ U v[{pack}]; }};
-{_TEXT}
+{WINDOWS}
 extern "C" __global__ void {title}(
     const T* columns, U* images, long long first, long long total, Windows w
 ) {{
@@ -335,7 +336,7 @@ def _unpack(given: str, name: str) -> Kernel:
         f"""{HEADERS.get(name, "")}
 typedef {number.stored} U;
 typedef {NUMBERS[given].stored} T;
-{_TEXT}
+{WINDOWS}
 extern "C" __global__ void {title}(const T* packed, U* weight, long long total, Windows w) {{
     const unsigned int t = blockIdx.x * blockDim.x + threadIdx.x;
     if (t >= total) return;

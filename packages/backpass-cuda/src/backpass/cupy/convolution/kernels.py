@@ -1,4 +1,4 @@
-"""The kernels of convolution: by cuDNN where it can be loaded and does it, by products elsewhere.
+"""The kernels of convolution: each geometry goes the way that is best for it.
 
 Results are images in the order of the reference's axes, whose channels lie next to each other in
 memory.  So they go from layer to layer without being copied: what comes in otherwise is copied
@@ -8,11 +8,11 @@ once.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from backpass.cupy import blas, cudnn, precision
-from backpass.cupy.convolution import biases, by_cudnn, own
+from backpass.cupy.convolution import by_cudnn, depthwise, direct, own, sums
 from backpass.cupy.convolution.columns import NUMBERS, WIDTH
 from backpass.cupy.convolution.geometry import Geometry, Pair, is_channels_last, placed
 from backpass.cupy.library import library, ndarray
@@ -56,14 +56,24 @@ def _in_order(x: Any) -> Any:
 # ----- plans --------------------------------------------------------------------------------------
 
 
+def _ways(name: str, geometry: Geometry, dtype: Any) -> Iterator[Any]:
+    """Yield the modules that may have a plan, the best first."""
+    if name != "to_input" and direct.takes(geometry, dtype):
+        yield direct
+    if cudnn.is_there():
+        yield by_cudnn
+    if depthwise.takes(geometry):
+        yield depthwise
+    if own.takes(geometry) and blas.load() is not None:
+        yield own
+
+
 def _plan(name: str, geometry: Geometry, dtype: Any, *options: Any) -> Any:
     """Return the plan of a convolution; `NotImplemented` for what is left to the reference."""
-    if cudnn.is_there():
+    for way in _ways(name, geometry, dtype):
         with contextlib.suppress(cudnn.Unsupported):
-            return getattr(by_cudnn, name)(geometry, dtype, *options)
-    if blas.load() is None or not own.takes(geometry):
-        return NotImplemented
-    return getattr(own, name)(geometry, dtype, *options)
+            return getattr(way, name)(geometry, dtype, *options)
+    return NotImplemented
 
 
 def _nothing(*shape: int, dtype: Any) -> Callable[..., Any]:
@@ -191,7 +201,7 @@ def conv2d_bias(g: Any, **windows: Any) -> Any:
     found = REDUCTIONS["sum"](g, axis=(0, 2, 3))
     if found is not NotImplemented or not _fit(g) or not g.size:
         return found
-    found = biases.sum_of_pixels(_channels_last(g), g.shape[1])
+    found = sums.sum_of_pixels(_channels_last(g), g.shape[1])
     return NotImplemented if found is None else found
 
 

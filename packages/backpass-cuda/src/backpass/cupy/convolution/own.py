@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy
 
-from backpass.cupy.convolution.biases import add_bias
 from backpass.cupy.convolution.columns import Columns
 from backpass.cupy.convolution.gemms import Operand, Product, product
 from backpass.cupy.convolution.geometry import Geometry
+from backpass.cupy.convolution.sums import add_bias
 from backpass.cupy.library import ndarray
 
 #: How many bytes the columns of a block take, at most, if it has more than one image.

@@ -1,4 +1,4 @@
-"""What a bias adds to each output channel, and its gradient."""
+"""Small sums around a convolution: a bias for each channel, its gradient, and a weight's parts."""
 
 from __future__ import annotations
 
@@ -126,6 +126,44 @@ extern "C" __global__ void {title}(
         sum = together(sum, held);
     }}
     if (row == 0 && live) made[channel] = {number.store.format("sum")};
+}}
+""",
+    )
+
+
+def fold(parts: Any, made: Any, splits: int, outs: int) -> None:
+    """Add up (splits, elements, outs), and write the sums as a weight (outs, elements)."""
+    size = made.size
+    _fold(made.dtype.name).launch(
+        -(-size // _LANES), THREADS, (parts, made, splits, size, outs, size // outs)
+    )
+
+
+@functools.cache
+def _fold(name: str) -> Kernel:
+    number, title = NUMBERS[name], "backpass_fold_parts"
+    return Kernel(
+        title,
+        f"""{HEADERS.get(name, "")}
+typedef {number.stored} U;
+typedef {number.summed} T;
+extern "C" __global__ void {title}(
+    const T* parts, U* made, long long splits, long long size, long long outs, long long elements
+) {{
+    __shared__ T held[{THREADS}];
+    const int lane = threadIdx.x % {_LANES}, row = threadIdx.x / {_LANES};
+    const long long t = (long long)blockIdx.x * {_LANES} + lane;
+    T sum = T(0);
+    if (t < size) {{
+        #pragma unroll 8
+        for (int i = row; i < splits; i += {_ROWS}) sum += parts[i * size + t];
+    }}
+    held[threadIdx.x] = sum;
+    __syncthreads();
+    if (row > 0 || t >= size) return;
+    for (int i = 1; i < {_ROWS}; ++i) sum += held[i * {_LANES} + lane];
+    const long long element = t / outs, out = t - element * outs;
+    made[out * elements + element] = {number.store.format("sum")};
 }}
 """,
     )
