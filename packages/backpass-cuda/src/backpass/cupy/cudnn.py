@@ -1,7 +1,7 @@
 """cuDNN by ctypes: the library, handles, and graphs of its backend API, built once and executed.
 
-It is an optional library: `pip install "backpass-cuda[cudnn13]"`, or PyTorch's own.  Nothing here
-is looked for before the first convolution; what cuDNN does not do is left to the caller.  The
+It is an optional library: `pip install "backpass-cuda[cudnn13]"`, or the one that PyTorch brought.
+It is not looked for before the first convolution; what it does not do is left to the caller.  The
 backend API ("descriptors" with numbered attributes) is the C interface that NVIDIA's own front ends
 stand on; the numbers are those of `cudnn_graph.h`.
 

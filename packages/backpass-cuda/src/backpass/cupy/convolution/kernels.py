@@ -19,27 +19,12 @@ from backpass.cupy.library import library, ndarray
 from backpass.cupy.plans import Plans
 from backpass.cupy.reductions import KERNELS as REDUCTIONS
 
-Widths = tuple[Pair, Pair]
-
 _plans = Plans()
 _LAST = (0, 2, 3, 1)
 _FIRST = (0, 3, 1, 2)
 
 
 # ----- operands -----------------------------------------------------------------------------------
-
-
-def _fit(*operands: Any) -> bool:
-    """Tell whether operands are arrays of one dtype, on the current device."""
-    if type(operands[0]) is not ndarray:
-        return False
-    dtype = operands[0].dtype
-    if dtype.name not in NUMBERS or not dtype.isnative:
-        return False
-    device = library.cuda.device.get_device_id()
-    return all(
-        type(x) is ndarray and x.dtype == dtype and x.data.device_id == device for x in operands
-    )
 
 
 def _channels_last(x: Any) -> Any:
@@ -50,7 +35,18 @@ def _channels_last(x: Any) -> Any:
 
 
 def _in_order(x: Any) -> Any:
-    return x if x._c_contiguous and x.data.ptr % WIDTH == 0 else x.copy()
+    """Return a weight or a bias in C order, copied if it is not, or `None`."""
+    if x is None or (x._c_contiguous and x.data.ptr % WIDTH == 0):
+        return x
+    return x.copy()
+
+
+def _fit(operands: tuple[Any, ...]) -> bool:
+    """Tell whether arrays are of one dtype that is computed with, on the current device."""
+    arrays = [x for x in operands if x is not None]
+    dtype, device = arrays[0].dtype, library.cuda.device.get_device_id()
+    known = dtype.name in NUMBERS and dtype.isnative
+    return known and all(x.dtype == dtype and x.data.device_id == device for x in arrays)
 
 
 # ----- plans --------------------------------------------------------------------------------------
@@ -76,121 +72,78 @@ def _plan(name: str, geometry: Geometry, dtype: Any, *options: Any) -> Any:
     return NotImplemented
 
 
-def _nothing(*shape: int, dtype: Any) -> Callable[..., Any]:
-    """Return the plan for a batch of no images."""
-    return lambda *operands: library.zeros(shape, dtype)
+def _forward(x: Any, weight: Any, bias: Any, *, size: Pair, **windows: Any) -> Any:
+    batch, channels = x.shape[:2]
+    out, dtype = weight.shape[0], x.dtype
+    words = {name: windows[name] for name in ("window", "stride", "padding", "dilation")}
+    counts = placed(size, **words)
+    if not batch:
+        return lambda *operands: library.zeros((0, *counts, out), dtype)
+    geometry = Geometry(batch, channels, out, size, counts, **windows)
+    return _plan("forward", geometry, dtype, precision.current, bias is not None)
+
+
+def _to_input(y: Any, weight: Any, *, size: Pair, groups: int, **windows: Any) -> Any:
+    (batch, out, *counts), dtype = y.shape, y.dtype
+    channels = weight.shape[1] * groups
+    if not batch:
+        return lambda *operands: library.zeros((0, *size, channels), dtype)
+    there = (counts[0], counts[1])
+    geometry = Geometry(batch, channels, out, size, there, groups=groups, **windows)
+    return _plan("to_input", geometry, dtype, precision.current)
+
+
+def _to_weight(y: Any, x: Any, *, size: Pair, groups: int, **windows: Any) -> Any:
+    (batch, out, *counts), channels, dtype = y.shape, x.shape[1], y.dtype
+    if not batch:
+        shape = (out, channels // groups, *windows["window"])
+        return lambda *operands: library.zeros(shape, dtype)
+    there = (counts[0], counts[1])
+    geometry = Geometry(batch, channels, out, size, there, groups=groups, **windows)
+    return _plan("to_weight", geometry, dtype, precision.current)
+
+
+def _found(make: Callable[..., Any], operands: tuple[Any, ...], windows: dict[str, Any]) -> Any:
+    """Return the plan that `make` gives for such operands."""
+    key = [make, *windows.values(), precision.current, cudnn.is_there()]
+    key.append(library.cuda.device.get_device_id())
+    for x in operands:
+        if type(x) is ndarray:
+            key += (x.dtype, x.shape, x.data.device_id)
+        elif x is None:
+            key.append(None)
+        else:
+            return NotImplemented
+    known = tuple(key)
+    plan = _plans.get(known)
+    if plan is None:
+        plan = make(*operands, **windows) if _fit(operands) else NotImplemented
+        _plans.keep(known, plan)
+    return plan
 
 
 # ----- kernels ------------------------------------------------------------------------------------
 
 
-def conv2d(
-    x: Any,
-    weight: Any,
-    bias: Any,
-    *,
-    size: Pair,
-    window: Pair,
-    stride: Pair,
-    padding: Widths,
-    dilation: Pair,
-    groups: int,
-) -> Any:
+def conv2d(x: Any, weight: Any, bias: Any, **windows: Any) -> Any:
     """Correlate x with weight, and add the bias."""
-    if not (_fit(x, weight) if bias is None else _fit(x, weight, bias)):
-        return NotImplemented
-    how, biased = precision.current, bias is not None
-    key = (
-        conv2d, x.dtype, x.shape, weight.shape, stride, padding, dilation, groups, biased, how,
-        cudnn.is_there(),
-    )  # fmt: skip
-    plan = _plans.get(key)
-    if plan is None:
-        batch, channels = x.shape[:2]
-        out, counts = weight.shape[0], placed(size, window, stride, padding, dilation)
-        if batch:
-            geometry = Geometry(
-                batch, channels, out, size, counts, window, stride, padding, dilation, groups
-            )
-            plan = _plan("forward", geometry, x.dtype, how, biased)
-        else:
-            plan = _nothing(0, *counts, out, dtype=x.dtype)
-        _plans.keep(key, plan)
+    plan = _found(_forward, (x, weight, bias), windows)
     if plan is NotImplemented:
         return NotImplemented
-    bias = _in_order(bias) if biased else None
-    return plan(_channels_last(x), _in_order(weight), bias).transpose(*_FIRST)
+    return plan(_channels_last(x), _in_order(weight), _in_order(bias)).transpose(*_FIRST)
 
 
-def conv2d_input(
-    y: Any,
-    weight: Any,
-    *,
-    size: Pair,
-    window: Pair,
-    stride: Pair,
-    padding: Widths,
-    dilation: Pair,
-    groups: int,
-) -> Any:
+def conv2d_input(y: Any, weight: Any, **windows: Any) -> Any:
     """Spread y over an input by the weight."""
-    if not _fit(y, weight):
-        return NotImplemented
-    how = precision.current
-    key = (
-        conv2d_input, y.dtype, y.shape, weight.shape, size, stride, padding, dilation, groups, how,
-        cudnn.is_there(),
-    )  # fmt: skip
-    plan = _plans.get(key)
-    if plan is None:
-        batch, out, *counts = y.shape
-        channels = weight.shape[1] * groups
-        if batch:
-            geometry = Geometry(
-                batch, channels, out, size, (counts[0], counts[1]), window, stride, padding,
-                dilation, groups,
-            )  # fmt: skip
-            plan = _plan("to_input", geometry, y.dtype, how)
-        else:
-            plan = _nothing(0, *size, channels, dtype=y.dtype)
-        _plans.keep(key, plan)
+    plan = _found(_to_input, (y, weight), windows)
     if plan is NotImplemented:
         return NotImplemented
     return plan(_channels_last(y), _in_order(weight)).transpose(*_FIRST)
 
 
-def conv2d_weight(
-    y: Any,
-    x: Any,
-    *,
-    size: Pair,
-    window: Pair,
-    stride: Pair,
-    padding: Widths,
-    dilation: Pair,
-    groups: int,
-) -> Any:
+def conv2d_weight(y: Any, x: Any, **windows: Any) -> Any:
     """Correlate y with what the window has seen of x."""
-    if not _fit(y, x):
-        return NotImplemented
-    how = precision.current
-    key = (
-        conv2d_weight, y.dtype, y.shape, x.shape, window, stride, padding, dilation, groups, how,
-        cudnn.is_there(),
-    )  # fmt: skip
-    plan = _plans.get(key)
-    if plan is None:
-        batch, out, *counts = y.shape
-        channels = x.shape[1]
-        if batch:
-            geometry = Geometry(
-                batch, channels, out, size, (counts[0], counts[1]), window, stride, padding,
-                dilation, groups,
-            )  # fmt: skip
-            plan = _plan("to_weight", geometry, y.dtype, how)
-        else:
-            plan = _nothing(out, channels // groups, *window, dtype=y.dtype)
-        _plans.keep(key, plan)
+    plan = _found(_to_weight, (y, x), windows)
     if plan is NotImplemented:
         return NotImplemented
     return plan(_channels_last(y), _channels_last(x))
@@ -199,7 +152,7 @@ def conv2d_weight(
 def conv2d_bias(g: Any, **windows: Any) -> Any:
     """Add a cotangent up for each output channel."""
     found = REDUCTIONS["sum"](g, axis=(0, 2, 3))
-    if found is not NotImplemented or not _fit(g) or not g.size:
+    if found is not NotImplemented or type(g) is not ndarray or not g.size or not _fit((g,)):
         return found
     found = sums.sum_of_pixels(_channels_last(g), g.shape[1])
     return NotImplemented if found is None else found
