@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import backpass.cupy as cp
 from backpass.cupy import cudnn, precision
-from backpass.cupy.convolution import KERNELS, depthwise, direct, kernels, own, sums
+from backpass.cupy.convolution import KERNELS, depthwise, direct, kernels, own, strips, sums
 from backpass.cupy.convolution.geometry import Geometry, is_channels_last
 from backpass.cupy.plans import Plans
 
@@ -31,6 +31,15 @@ GEOMETRIES = {
     "one image": {"batch": 1},
     "one channel": {"channels": 1, "out": 32, "size": (12, 12), "window": (5, 5)},
     "packs of channels": {"channels": 32, "out": 16, "padding": ((1, 1), (1, 1))},
+    "strips": {
+        "batch": 3, "channels": 16, "out": 24, "size": (9, 10), "window": (3, 4), "stride": (2, 3),
+        "padding": ((2, 1), (0, 2)), "dilation": (2, 1),
+    },
+    "strips of the output": {
+        "channels": 24, "out": 16, "window": (2, 3), "padding": ((3, 0), (1, 4)),
+        "dilation": (2, 1),
+    },
+    "strips of a cut output": {"channels": 16, "out": 16, "padding": ((2, -1), (0, -2))},
     "product": {"channels": 8, "out": 8, "window": (1, 1)},
     "product in groups": {"channels": 8, "out": 6, "window": (1, 1), "groups": 2},
     "stride of a product": {"channels": 8, "out": 8, "window": (1, 1), "stride": (2, 2)},
@@ -93,7 +102,7 @@ def way(request, monkeypatch):
     """Go each way: without cuDNN, with nothing but products, and by cuDNN where that can be."""
     monkeypatch.setattr(kernels, "_plans", Plans())
     if request.param != "as chosen":
-        for module in (direct, depthwise):
+        for module in (direct, depthwise, strips):
             monkeypatch.setattr(module, "takes", lambda *args: False)
     if request.param == "cuDNN":
         request.getfixturevalue("with_cudnn")
@@ -198,17 +207,19 @@ def test_images_come_out_channels_last_and_weights_in_order(dtype, way, cupy):
     assert found["conv2d_weight"].flags.c_contiguous
 
 
+@pytest.mark.parametrize("way", ["products", "strips"])
 @pytest.mark.parametrize("dtype", EPS)
-def test_blocks_of_the_batch(dtype, cupy, monkeypatch):
+def test_blocks_of_the_batch(dtype, way, cupy, monkeypatch):
     call = Call(dtype, batch=7, channels=8, padding=((1, 1), (1, 1)))
     monkeypatch.setattr(kernels, "_plans", Plans())
     monkeypatch.setattr(own, "BLOCK", 3 * 30 * 80 * 4)
+    if way == "products":
+        monkeypatch.setattr(strips, "takes", lambda *args: False)
     with cudnn.without_cudnn():
         found = call.found(cupy.asarray)
     for name, right in call.rights().items():
         check(found[name], right)
-    columns = own.Columns(call.geometry, numpy.dtype(dtype_of(dtype)))
-    assert len(own._blocks(call.geometry, columns, 4)) > 1
+    assert len(own.blocks(own.Columns(call.geometry, numpy.dtype(dtype_of(dtype))), 4)) > 1
 
 
 def test_a_batch_of_no_images(way, cupy):
@@ -295,9 +306,9 @@ def test_two_dtypes_are_declined(cupy):
 
 def test_very_large_images_are_declined():
     geometry = Call("float32").geometry
-    assert own.takes(geometry)
-    assert not own.takes(geometry._replace(size=(2**15, 2**15)))
-    assert not own.takes(geometry._replace(counts=(2**14, 2**13)))
+    assert own.takes_numbers(geometry)
+    assert not own.takes_numbers(geometry._replace(size=(2**15, 2**15)))
+    assert not own.takes_numbers(geometry._replace(counts=(2**14, 2**13)))
 
 
 # ----- cuDNN --------------------------------------------------------------------------------------
@@ -338,9 +349,10 @@ def way_of(call, cupy):
 def test_each_geometry_goes_its_way(with_cudnn, cupy):
     assert way_of(Call("float16", channels=1), cupy) == "direct"
     assert way_of(Call("float16", channels=8, out=8), cupy) == "by_cudnn"
-    assert way_of(Call("float64", channels=8, out=8), cupy) == "own"
+    assert way_of(Call("float64", channels=8, out=8), cupy) == "strips"
+    assert way_of(Call("float64", channels=8, out=8, groups=2), cupy) == "own"
     assert way_of(Call("float64", channels=8, out=8, groups=8), cupy) == "depthwise"
-    assert way_of(Call("float16", channels=32, padding=((0, -1), (0, 0))), cupy) == "own"
+    assert way_of(Call("float16", channels=32, padding=((0, -1), (0, 0))), cupy) == "strips"
 
 
 def test_tensor_cores_are_for_halves_and_tf32(with_cudnn, stand_in, cupy):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from backpass.cupy import blas, cudnn, precision
-from backpass.cupy.convolution import by_cudnn, depthwise, direct, own, sums
+from backpass.cupy.convolution import by_cudnn, depthwise, direct, own, strips, sums
 from backpass.cupy.convolution.columns import NUMBERS, WIDTH
 from backpass.cupy.convolution.geometry import Geometry, Pair, is_channels_last, placed
 from backpass.cupy.library import library, ndarray
@@ -60,7 +60,9 @@ def _ways(name: str, geometry: Geometry, dtype: Any) -> Iterator[Any]:
         yield by_cudnn
     if depthwise.takes(geometry):
         yield depthwise
-    if own.takes(geometry) and blas.load() is not None:
+    if own.takes_numbers(geometry) and blas.load() is not None:
+        if strips.takes(name, geometry, dtype):
+            yield strips
         yield own
 
 

@@ -33,16 +33,16 @@ _MOST = 2**31
 Plan = Callable[..., Any]
 
 
-def takes(geometry: Geometry) -> bool:
+def takes_numbers(geometry: Geometry) -> bool:
     """Tell whether numbers of elements are small enough."""
     g = geometry
     longest = g.groups * (g.elements + 16)
     return max(g.places * longest, g.pixels * g.channels, g.out * longest) < _MOST
 
 
-def _blocks(geometry: Geometry, columns: Columns, itemsize: int) -> list[tuple[int, int]]:
+def blocks(columns: Columns, itemsize: int) -> list[tuple[int, int]]:
     """Return the first image and the number of images of each block, nearly equal ones."""
-    g = geometry
+    g = columns.geometry
     size = g.places * columns.length
     most = min(BLOCK // (size * itemsize), (_MOST - 1) // max(size, g.pixels * g.channels))
     count = -(-g.batch // max(most, 1))
@@ -59,12 +59,13 @@ def _is_a_product(geometry: Geometry) -> bool:
     return geometry.is_a_product and geometry.batch * geometry.places < _MOST
 
 
-class _Products:
-    """The products of a plan, by how many images they are of."""
+class Blocks:
+    """The blocks of a plan: the first image, the number of images, and the product."""
 
-    def __init__(self, make: Callable[[int], Product], blocks: list[tuple[int, int]]) -> None:
-        made = {images: make(images) for images in {images for _, images in blocks}}
-        self._all = [(first, images, made[images]) for first, images in blocks]
+    def __init__(self, make: Callable[[int], Product], parts: list[tuple[int, int]]) -> None:
+        made = {images: make(images) for images in {images for _, images in parts}}
+        self._all = [(first, images, made[images]) for first, images in parts]
+        #: The largest number of images.
         self.most = max(made)
 
     def __iter__(self) -> Iterator[tuple[int, int, Product]]:
@@ -98,13 +99,13 @@ def forward(geometry: Geometry, dtype: Any, how: str, biased: bool) -> Plan:
 
     columns = Columns(g, dtype, biased)
     length, padded = columns.length, columns.padded
-    products = _Products(
+    products = Blocks(
         lambda images: product(
             dtype, how, (images * g.places, padded, outer),
             Operand(length, padded), Operand(padded, outer * padded, True), made_as,
             count=g.groups,
         ),
-        _blocks(g, columns, size),
+        blocks(columns, size),
     )  # fmt: skip
 
     def windows(x: Any, weight: Any, bias: Any) -> Any:
@@ -146,13 +147,13 @@ def to_input(geometry: Geometry, dtype: Any, how: str) -> Plan:
 
     columns = Columns(g, dtype)
     length, padded = columns.length, columns.padded
-    products = _Products(
+    products = Blocks(
         lambda images: product(
             dtype, how, (images * g.places, outer, padded),
             given_as, Operand(padded, outer * padded), Operand(length, padded),
             count=g.groups, summed=True,
         ),
-        _blocks(g, columns, sums.itemsize),
+        blocks(columns, sums.itemsize),
     )  # fmt: skip
 
     def windows(y: Any, weight: Any) -> Any:
@@ -191,16 +192,16 @@ def to_weight(geometry: Geometry, dtype: Any, how: str) -> Plan:
 
     columns = Columns(g, dtype)
     length, padded = columns.length, columns.padded
-    blocks = _blocks(g, columns, dtype.itemsize)
+    parts = blocks(columns, dtype.itemsize)
 
-    def products(add: bool) -> _Products:
-        return _Products(
+    def products(add: bool) -> Blocks:
+        return Blocks(
             lambda images: product(
                 dtype, how, (outer, images * g.places, padded),
                 given_as, Operand(length, padded), Operand(padded, outer * padded),
                 count=g.groups, add=add, summed=True,
             ),
-            blocks,
+            parts,
         )  # fmt: skip
 
     begin, go_on = products(False), products(True)

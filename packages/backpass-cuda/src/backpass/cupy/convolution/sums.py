@@ -131,11 +131,18 @@ extern "C" __global__ void {title}(
     )
 
 
-def fold(parts: Any, made: Any, splits: int, outs: int) -> None:
-    """Add up (splits, elements, outs), and write the sums as a weight (outs, elements)."""
+def fold(
+    parts: Any, made: Any, splits: int, outs: int, order: tuple[int, int, int] | None = None
+) -> None:
+    """Add up (splits, elements, outs), and write the sums as a weight (outs, elements).
+
+    `order` is (width, height, inner) where the elements come in that order, and not as a weight's.
+    """
     size = made.size
+    elements = size // outs
+    _, height, inner = order or (1, 1, elements)
     _fold(made.dtype.name).launch(
-        -(-size // _LANES), THREADS, (parts, made, splits, size, outs, size // outs)
+        -(-size // _LANES), THREADS, (parts, made, splits, size, outs, height, inner, elements)
     )
 
 
@@ -148,7 +155,8 @@ def _fold(name: str) -> Kernel:
 typedef {number.stored} U;
 typedef {number.summed} T;
 extern "C" __global__ void {title}(
-    const T* parts, U* made, long long splits, long long size, long long outs, long long elements
+    const T* parts, U* made, long long splits, long long size, long long outs,
+    long long height, long long inner, long long elements
 ) {{
     __shared__ T held[{THREADS}];
     const int lane = threadIdx.x % {_LANES}, row = threadIdx.x / {_LANES};
@@ -162,8 +170,12 @@ extern "C" __global__ void {title}(
     __syncthreads();
     if (row > 0 || t >= size) return;
     for (int i = 1; i < {_ROWS}; ++i) sum += held[i * {_LANES} + lane];
-    const long long element = t / outs, out = t - element * outs;
-    made[out * elements + element] = {number.store.format("sum")};
+    const int element = t / outs, out = t - element * outs;
+    const int column = element / (int)inner, channel = element - column * (int)inner;
+    const int j = column / (int)height, i = column - j * (int)height;
+    const int width = (int)elements / ((int)height * (int)inner);
+    const long long at = ((long long)channel * height + i) * width + j;
+    made[out * elements + at] = {number.store.format("sum")};
 }}
 """,
     )
