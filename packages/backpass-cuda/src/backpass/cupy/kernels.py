@@ -21,6 +21,7 @@ from backpass.cupy import (
     softmax,
     updates,
 )
+from backpass.cupy import attention, elementwise, products, reductions, seeds, softmax, updates
 from backpass.cupy.library import library, ndarray
 
 #: By the name of the primitive, or of its rule: `"tanh"`, `"tanh.vjp"`, `"divide.vjp1"`.  What the
@@ -33,6 +34,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     **convolution.KERNELS,
     **updates.KERNELS,
     **gradients.KERNELS,
+    **attention.KERNELS,
     **seeds.KERNELS,
     **normalization.KERNELS,
     **pooling.KERNELS,

@@ -14,7 +14,10 @@ from backpass.cupy.library import library
 THREADS = 256
 #: Products and sums are rounded one by one: a fused rule then has the bits of its operations, and
 #: `1 - x * (1 / x)` is 0 where they say so.  Kernels that wait for memory do not notice.
-_OPTIONS = ("--std=c++17", "--fmad=false")
+_SEPARATE = "--fmad=false"
+_OPTIONS = ("--std=c++17",)
+#: So much shared memory a kernel has without asking for more.
+_SHARED = 48 * 1024
 
 
 class Kernel:
@@ -22,13 +25,24 @@ class Kernel:
 
     It takes arrays as pointers, Python's ints as `long long`, its floats as `double`, and a NumPy
     structured scalar as a struct by value.
+
+    Parameters
+    ----------
+    name, source
+        The function, and all of the text.
+    shared
+        Bytes of shared memory, besides what the text declares.
+    fused
+        Whether products and sums may be rounded together, once.
     """
 
-    __slots__ = ("_functions", "name", "source")
+    __slots__ = ("_functions", "_options", "name", "shared", "source")
 
-    def __init__(self, name: str, source: str) -> None:
+    def __init__(self, name: str, source: str, *, shared: int = 0, fused: bool = False) -> None:
         self.name = name
         self.source = source
+        self.shared = shared
+        self._options = _OPTIONS if fused else (*_OPTIONS, _SEPARATE)
         #: A module belongs to a device.
         self._functions: dict[int, Any] = {}
 
@@ -40,11 +54,13 @@ class Kernel:
         function = self._functions.get(library.cuda.device.get_device_id())
         if function is None:
             function = self._compile()
-        function((blocks,), (threads,), arguments)
+        function((blocks,), (threads,), arguments, self.shared)
 
     def _compile(self) -> Any:
         """Compile for the current device; CuPy keeps the result on disk."""
-        raw = library.RawKernel(self.source, self.name, options=_OPTIONS)
+        raw = library.RawKernel(self.source, self.name, options=self._options)
+        if self.shared > _SHARED:
+            raw.max_dynamic_shared_size_bytes = self.shared
         # What a RawKernel looks up at each call.
         found = self._functions[library.cuda.device.get_device_id()] = raw.kernel
         return found

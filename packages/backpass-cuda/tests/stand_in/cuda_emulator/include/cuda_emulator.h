@@ -387,3 +387,5 @@ inline double __drcp_rn(double x) { return 1.0 / x; }
 inline float __fsqrt_rn(float x) { return sqrtf(x); }
 inline double __dsqrt_rn(double x) { return sqrt(x); }
 inline float __frsqrt_rn(float x) { return rsqrtf(x); }
+
+#include "emulator_tensor_cores.h"
