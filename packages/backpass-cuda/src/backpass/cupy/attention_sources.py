@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from backpass.cupy import tensor_cores
+from backpass.cupy.formulas import STORED, included, loaded
 from backpass.cupy.tensor_cores import NUMBERS
 
 #: Rows of a block, and its threads.
@@ -24,16 +25,6 @@ AXES = 4
 #: The operands of both kernels, in the order of their strides.
 FORWARD = "query key value mask out".split()
 BACKWARD = "query key value mask out g to_query to_key to_value".split()
-#: Masks by their dtype: how they are stored, and what they add to a score.
-_MASKS = {
-    "bool": ("bool", ""),
-    "float16": ("__half", "Sum(__half2float({0}))"),
-    "bfloat16": ("__nv_bfloat16", "Sum(__bfloat162float({0}))"),
-    "float32": ("float", "Sum({0})"),
-    "float64": ("double", "Sum({0})"),
-}
-
-
 class Source(NamedTuple):
     """What the kernels' text depends on.
 
@@ -86,13 +77,12 @@ class Source(NamedTuple):
     def text(self, which: str) -> str:
         """Return a kernel's text: `"forward"`, `"backward"`, or the `"products"` before it."""
         numbers = NUMBERS[self.dtype]
-        stored, added = _MASKS[self.mask or "bool"]
-        included = {numbers.include, *(n.include for n in NUMBERS.values() if n.stored == stored)}
+        mask = NUMBERS[self.mask].stored if self.mask in NUMBERS else "?"
         operands = FORWARD if which == "forward" else BACKWARD
         signature, read = _KEYS[self.dropout]
         return "\n".join(
             [
-                *sorted(included - {""}),
+                included(numbers.stored + mask),
                 f"#define D {self.width}",
                 f"#define LD {self.pitch}",
                 f"#define ROWS {ROWS}",
@@ -102,13 +92,13 @@ class Source(NamedTuple):
                 f"#define OPERANDS {len(operands)}",
                 f"enum {{ {', '.join(f'OF_{x.upper()}' for x in operands)} }};",
                 f"#define HAS_MASK {int(bool(self.mask))}",
-                f"#define ADDS_MASK {int(bool(self.mask) and self.mask != 'bool')}",
+                f"#define ADDS_MASK {int(mask != '?')}",
                 f"#define DROPS {int(bool(self.dropout))}",
                 f"#define IS_ALIGNED {int(self.aligned)}",
                 f"#define HOLDS {int(self.holds)}",
                 tensor_cores.text(self.dtype, self.exact),
-                f"typedef {stored} Mask;",
-                f"#define ADDED(x) {added.format('(x)') or '0'}",
+                f"typedef {STORED[mask]} Mask;",
+                f"#define ADDED(x) {loaded('x', mask)}",
                 f"#define EXP2 exp2{'f' if numbers.computed == 'float' else ''}",
                 f"#define LOG2 log2{'f' if numbers.computed == 'float' else ''}",
                 f"#define DROPOUT_KEY {signature}",

@@ -18,34 +18,35 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from backpass.cupy.formulas import STORED, kept, loaded
+
 
 class Numbers(NamedTuple):
     """A type of numbers in CUDA C++.
 
     Attributes
     ----------
-    stored, computed
-        How they are stored, and in what is added up.
+    stored
+        Its character, as in `formulas.STORED`.
+    computed
+        In what is added up.
     size
         Bytes of a stored number.
     chunk
         How many columns of the left matrix there are in one step.
-    include
-        The header that declares the type.
     """
 
     stored: str
     computed: str
     size: int
     chunk: int
-    include: str = ""
 
 
 NUMBERS = {
-    "float16": Numbers("__half", "float", 2, 16, "#include <cuda_fp16.h>"),
-    "bfloat16": Numbers("__nv_bfloat16", "float", 2, 16, "#include <cuda_bf16.h>"),
-    "float32": Numbers("float", "float", 4, 8),
-    "float64": Numbers("double", "double", 8, 8),
+    "float16": Numbers("e", "float", 2, 16),
+    "bfloat16": Numbers("E", "float", 2, 16),
+    "float32": Numbers("f", "float", 4, 8),
+    "float64": Numbers("d", "double", 8, 8),
 }
 
 #: A copy from global to shared memory that goes on while the thread does other things.
@@ -77,7 +78,7 @@ __device__ __forceinline__ void load_transposed(unsigned (&r)[4], const void *ro
                  : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(at) : "memory");
 }
 __device__ __forceinline__ void multiply_16_bits(
-    float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, __half
+    float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, Stored
 ) {
     asm volatile(
         "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
@@ -93,7 +94,7 @@ typedef unsigned Part;
 __device__ __forceinline__ void multiply_add(
     float (&c)[4], const Part (&a)[4], Part b0, Part b1
 ) {
-    multiply_16_bits(c, a, b0, b1, Stored(0.0f));
+    multiply_16_bits(c, a, b0, b1, Stored());
 }
 // 16 rows and CHUNK columns of a matrix by rows.
 __device__ __forceinline__ void load_left(Part (&a)[4], const Stored *tile, int row, int column) {
@@ -125,24 +126,14 @@ template <int N> __device__ __forceinline__ void as_left(
 }
 """
 
-_PACKED = {
-    "float16": """
+_PACKED = """
+// Two numbers in one word.
 __device__ __forceinline__ unsigned packed(float x, float y) {
-    const __half2 both = __floats2half2_rn(x, y);
+    struct alignas(4) Pair { Stored x, y; };
+    const Pair both = {kept(x), kept(y)};
     return *(const unsigned *)&both;
 }
-__device__ __forceinline__ float loaded(__half x) { return __half2float(x); }
-__device__ __forceinline__ __half kept(float x) { return __float2half_rn(x); }
-""",
-    "bfloat16": """
-__device__ __forceinline__ unsigned packed(float x, float y) {
-    const __nv_bfloat162 both = __floats2bfloat162_rn(x, y);
-    return *(const unsigned *)&both;
-}
-__device__ __forceinline__ float loaded(__nv_bfloat16 x) { return __bfloat162float(x); }
-__device__ __forceinline__ __nv_bfloat16 kept(float x) { return __float2bfloat16(x); }
-""",
-}
+"""
 
 #: Numbers of 32 and 64 bits: each is loaded by itself.  In a product of two matrices any order of
 #: the columns of the left one will do that the rows of the right one have, too: columns 2 t and
@@ -179,8 +170,6 @@ template <int N> __device__ __forceinline__ void as_left(
     a[2] = sums[chunk][1];
     a[3] = sums[chunk][3];
 }
-__device__ __forceinline__ Sum loaded(Stored x) { return x; }
-__device__ __forceinline__ Stored kept(Sum x) { return x; }
 """
 
 _SINGLES = """
@@ -245,18 +234,18 @@ def text(dtype: str, exact: bool = True) -> str:
     It has to define `LD` before, the distance of rows in shared memory.
     """
     numbers = NUMBERS[dtype]
+    stored = numbers.stored
     head = f"""
-typedef {numbers.stored} Stored;
+typedef {STORED[stored]} Stored;
 typedef {numbers.computed} Sum;
+typedef Sum T;
 #define CHUNK {numbers.chunk}
 #define EXACT {int(exact)}
+__device__ __forceinline__ Sum loaded(Stored x) {{ return {loaded("x", stored)}; }}
+__device__ __forceinline__ Stored kept(Sum x) {{ return {kept("x", stored)}; }}
 """
-    if dtype in _PACKED:
-        loading = _LOADING_HALVES
-        if dtype == "bfloat16":
-            loading = loading.replace(".f16.f16.", ".bf16.bf16.").replace(
-                "__half", numbers.stored
-            )
-        return head + COPIES + loading + _PACKED[dtype] + _HALVES
-    own = _SINGLES if dtype == "float32" else _DOUBLES
-    return head + COPIES + own + _SINGLE_NUMBERS
+    if numbers.size == 2:
+        format_ = {"e": ".f16", "E": ".bf16"}[stored]
+        loading = _LOADING_HALVES.replace(".f16", format_)
+        return head + COPIES + loading + _PACKED + _HALVES
+    return head + COPIES + {"f": _SINGLES, "d": _DOUBLES}[stored] + _SINGLE_NUMBERS

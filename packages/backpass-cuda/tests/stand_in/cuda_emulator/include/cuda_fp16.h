@@ -53,6 +53,7 @@ typedef __half2 half2;
 inline float __half2float(__half h) { return (float)h; }
 inline __half __float2half(float x) { return __half(x); }
 inline __half __float2half_rn(float x) { return __half(x); }
+inline float as_float(__half x) { return x; }
 inline __half __double2half(double x) { return __half(x); }
 inline unsigned short __half_as_ushort(__half h) { return h.bits; }
 inline __half __ushort_as_half(unsigned short u) { return __half(__half_raw{u}); }

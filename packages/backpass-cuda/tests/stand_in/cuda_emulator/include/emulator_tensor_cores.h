@@ -43,6 +43,9 @@ inline void load_matrices(unsigned (&r)[4], const void *row, bool transposed) {
   }
 }
 
+// A number as one to compute with; kernels have their own of bfloat16.
+inline double as_float(double x) { return x; }
+
 // c += a b, of 16 x K and K x 8, where a word of a fragment holds PACK numbers.
 template <int PACK, class Sum, class T, class Word>
 EMULATOR_UNCHECKED inline void multiply(Sum (&c)[4], const Word (&a)[4], Word b0, Word b1) {
@@ -57,15 +60,13 @@ EMULATOR_UNCHECKED inline void multiply(Sum (&c)[4], const Word (&a)[4], Word b0
       const int half = k / (4 * PACK), inner = k % (4 * PACK), place = inner % PACK;
       const T x = word<T>(words, row % 8 * 4 + inner / PACK, (half * 2 + row / 8) * PACK + place);
       const T y = word<T>(words, column * 4 + inner / PACK, (4 + half) * PACK + place);
-      sum += (Sum)x * (Sum)y;
+      sum += (Sum)as_float(x) * (Sum)as_float(y);
     }
     c[i] += sum;
   }
 }
-struct tf32 {
-  unsigned bits;
-  operator float() const { return __uint_as_float(bits & 0xffffe000u); }
-};
+struct tf32 { unsigned bits; };
+inline float as_float(tf32 x) { return __uint_as_float(x.bits & 0xffffe000u); }
 }  // namespace emulator
 
 inline void load_matrices(unsigned (&r)[4], const void *row) { emulator::load_matrices(r, row, false); }
