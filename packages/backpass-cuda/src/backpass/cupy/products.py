@@ -378,7 +378,7 @@ def _left_transposed(x: Any, g: Any) -> tuple[Factor, Factor] | None:
     return factor(x, True).transposed(), factor(g, False)
 
 
-def _product(arrange: Arrangement, doc: str) -> Plan:
+def product_of(arrange: Arrangement, doc: str) -> Plan:
     """Return a kernel that multiplies two arrays, arranged so."""
     plans = Plans()
 
@@ -399,10 +399,10 @@ def _product(arrange: Arrangement, doc: str) -> Plan:
     return product
 
 
-matmul = _product(_as_they_are, "Multiply matrices, vectors and stacks of matrices.")
-dot = _product(_vectors_and_matrices, "Multiply vectors and matrices.")
-_pull_x = _product(_right_transposed, "Multiply the cotangent by y, transposed.")
-_pull_y_of = _product(_left_transposed, "Multiply x, transposed, by the cotangent.")
+matmul = product_of(_as_they_are, "Multiply matrices, vectors and stacks of matrices.")
+dot = product_of(_vectors_and_matrices, "Multiply vectors and matrices.")
+_pull_x = product_of(_right_transposed, "Multiply the cotangent by y, transposed.")
+_pull_y_of = product_of(_left_transposed, "Multiply x, transposed, by the cotangent.")
 
 
 def _pull_y(g: Any, x: Any) -> Any:
