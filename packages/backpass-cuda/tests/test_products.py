@@ -68,7 +68,7 @@ def no_copies(monkeypatch):
 
 def anew():
     """Return matmul without what it has planned before."""
-    return products._product(products._as_they_are, "")
+    return products.product_of(products._as_they_are, "")
 
 
 # ----- layouts ------------------------------------------------------------------------------------

@@ -354,6 +354,41 @@ def _computed(dtype: Any) -> Any:
     return numpy.dtype("float64" if dtype.itemsize == 8 else "float32")
 
 
+def _side_by_side(xs: Sequence[Any], parts: int) -> bool:
+    """Tell whether arrays are the parts of `split_heads`, of vectors without gaps."""
+    first = xs[0]
+    shape, strides, size = first.shape, first.strides, first.itemsize
+    if len(xs) != parts or len(shape) < 3:
+        return False
+    *outer, heads, n, length = shape
+    step = heads * length * size
+    row = parts * step
+    dense = [length * size, row, size]
+    for i in reversed(outer):
+        dense.insert(0, n * row)
+        n *= i
+    start = first.data.ptr
+    return all(
+        x.shape == shape and x.strides == strides and x.data.ptr == start + i * step
+        for i, x in enumerate(xs)
+    ) and all(a == b or k == 1 for a, b, k in zip(strides, dense, shape))
+
+
+def _split_heads_pull(
+    g: Sequence[Any], *, parts: int, heads: int, needs: Sequence[bool]
+) -> Any:
+    """Join the parts' cotangents, where they lie side by side already."""
+    first = g[0]
+    if (
+        any(type(x) is not ndarray or x.data.mem is not g[0].data.mem for x in g)
+        or not first.size
+        or not _side_by_side(g, parts)
+    ):
+        return NotImplemented
+    *outer, _, n, length = first.shape
+    return (ndarray((*outer, n, parts * heads * length), first.dtype, first.data),)
+
+
 class Backward(NamedTuple):
     """How to pull a cotangent back."""
 
@@ -366,6 +401,8 @@ class Backward(NamedTuple):
     of_keys: int
     #: The dtype of the products.
     computed: Any
+    #: Bytes from one of the cotangents to the next, if all lie in one piece of memory.
+    apart: int
 
 
 _backward = Plans()
@@ -394,17 +431,25 @@ def attention_back(
     known = _key(xs, mask, causal, scale, dropout, dropout_key)
     if known is None:
         return NotImplemented
-    known = (*known, *needs)
+    packed = needs[0] and needs[1] and needs[2] and _side_by_side((query, key, value), 3)
+    known = (*known, *needs, packed)
     plan = _backward.get(known)
     if plan is None:
-        made = _plan_backward(*xs, mask, needs, causal, scale, dropout, dropout_key)
+        made = _plan_backward(*xs, mask, needs, packed, causal, scale, dropout, dropout_key)
         plan = _backward.keep(known, made)
     if plan is NotImplemented:
         return NotImplemented
-    first, (kernel, blocks, call), new, rows, batches, of_keys, computed = plan
+    first, (kernel, blocks, call), new, rows, batches, of_keys, computed, apart = plan
     products = ndarray((rows,), computed)
     first.kernel.launch(first.blocks, THREADS, (out, g, products, rows, first.call))
-    made = [None if one is None else one.made() for one in new]
+    if apart:
+        whole = library.cuda.alloc(3 * new[0].size)
+        made = [
+            ndarray(one.shape, one.dtype, whole + i * apart, one.strides)
+            for i, one in enumerate(new)
+        ]
+    else:
+        made = [None if one is None else one.made() for one in new]
     kernel.launch(
         blocks,
         THREADS,
@@ -420,7 +465,8 @@ def attention_back(
 
 def _plan_backward(
     query: Any, key: Any, value: Any, out: Any, g: Any, logsumexp: Any, mask: Any,
-    needs: Sequence[bool], causal: bool, scale: float, dropout: float, dropout_key: Any,
+    needs: Sequence[bool], packed: bool, causal: bool, scale: float, dropout: float,
+    dropout_key: Any,
 ) -> Any:  # fmt: skip
     arrays = {"query": query, "key": key, "value": value, "out": out, "g": g}
     sizes = _sizes(query, key, value, mask)
@@ -448,7 +494,8 @@ def _plan_backward(
     new: list[New | None] = []
     for name, own in lengths.items():
         whole = (*sizes.batch, *own)
-        stacks[f"to_{name}"] = _like(whole, stacks[name])
+        # What lies side by side has the strides of the operands.
+        stacks[f"to_{name}"] = stacks[name] if packed else _like(whole, stacks[name])
         made = New.of(whole, query.dtype, stacks[f"to_{name}"])
         new.append(made if wanted[name] else None)
     call = _packed(BACKWARD, sizes, stacks, causal, _numbers(scale, dropout))
@@ -468,10 +515,12 @@ def _plan_backward(
         sizes.batches,
         of_keys,
         _computed(query.dtype),
+        query.shape[-3] * query.shape[-1] * query.itemsize if packed else 0,
     )
 
 
 KERNELS: dict[str, Callable[..., Any]] = {
     "attention": attention,
     "attention_back": attention_back,
+    "split_heads.vjp": _split_heads_pull,
 }

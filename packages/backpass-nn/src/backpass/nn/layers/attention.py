@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import backpass.numpy as np
@@ -11,6 +12,7 @@ from backpass.core.values import plain
 from backpass.nn import initialisers
 from backpass.nn.functional.attention import scaled_dot_product_attention
 from backpass.nn.functional.dropout import check_rate
+from backpass.nn.functional.heads import join_heads, split_heads
 from backpass.nn.functional.linear import linear
 from backpass.nn.layers.linear import Linear
 from backpass.nn.module import LayerError, Module
@@ -114,31 +116,29 @@ class MultiHeadAttention(Module):
         key = query if key is None else as_operand(key)
         value = key if value is None else as_operand(value)
         self._check(query, key, value, mask)
-        heads = [self._divided(x) for x in self._projected(query, key, value)]
+        heads = self._projected(query, key, value)
         if key_padding_mask is not None:
             mask = self._without_padding(mask, key_padding_mask, key)
         found = scaled_dot_product_attention(
             *heads, mask=mask, causal=causal, dropout=self.dropout if self.training else 0.0
         )
-        joined = np.swapaxes(found, -2, -3)
-        return self.out_proj(joined.reshape(*joined.shape[:-2], self.embed_dim))
+        return self.out_proj(join_heads(found))
 
-    def _projected(self, query: Any, key: Any, value: Any) -> list[Any]:
-        """Return queries, keys and values: of self-attention by a single product."""
+    def _projected(self, query: Any, key: Any, value: Any) -> Sequence[Any]:
+        """Return queries, keys and values by heads: of self-attention by a single product."""
         weight, bias, n = self.in_proj_weight, self.in_proj_bias, self.embed_dim
-        third = [slice(i * n, (i + 1) * n) for i in range(3)]
         if query is key and key is value:
             whole = linear(query, weight, bias)
-            return [whole[..., part] for part in third]
+            return split_heads(whole, parts=3, heads=self.num_heads)  # type: ignore[no-any-return]
+        third = [slice(i * n, (i + 1) * n) for i in range(3)]
         return [
-            linear(x, weight[part], None if bias is None else bias[part])
+            split_heads(
+                linear(x, weight[part], None if bias is None else bias[part]),
+                parts=1,
+                heads=self.num_heads,
+            )[0]
             for x, part in zip((query, key, value), third)
         ]
-
-    def _divided(self, x: Any) -> Any:
-        """Return vectors of shape (..., n, embed_dim) by heads, (..., num_heads, n, length)."""
-        length = self.embed_dim // self.num_heads
-        return np.swapaxes(x.reshape(*x.shape[:-1], self.num_heads, length), -2, -3)
 
     def _without_padding(self, mask: Any, padding: Any, key: Any) -> Any:
         """Return the mask, without the keys that are padding."""

@@ -60,15 +60,22 @@ class Linear(Module):
             Parameter(initialisers.fan_in_uniform((out_features,), in_features)) if bias else None
         )
 
-    def forward(self, x: Any) -> Any:
-        """Compute the output, of shape (..., out_features)."""
+    def forward(self, x: Any, activation: str | None = None) -> Any:
+        """Compute the output, of shape (..., out_features).
+
+        Parameters
+        ----------
+        x : array, shape (..., in_features)
+        activation : {None, "relu", "tanh", "sigmoid"}
+            What is applied to it, as part of this operation: see `functional.linear`.
+        """
         in_features = self.weight.shape[1]
         if len(x.shape) < 1 or x.shape[-1] != in_features:
             raise LayerError(
                 self,
                 f"expected an input of shape (..., {in_features}), got {tuple(x.shape)}",
             )
-        return functional.linear(x, self.weight, self.bias)
+        return functional.linear(x, self.weight, self.bias, activation)
 
     def extra_repr(self) -> str:
         """Return the sizes."""

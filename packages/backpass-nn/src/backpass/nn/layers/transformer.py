@@ -124,9 +124,12 @@ class TransformerBlock(Module):
 
     def _feed_forward(self, x: Any) -> Any:
         activate = self.activation
-        if isinstance(activate, str):
-            activate = _ACTIVATIONS[activate]
-        return self.dropout(self.linear2(self.dropout(activate(self.linear1(x)))))
+        if activate == "relu" and type(self.linear1) is Linear:
+            hidden = self.linear1(x, activation="relu")  # one operation
+        else:
+            f = _ACTIVATIONS[activate] if isinstance(activate, str) else activate
+            hidden = f(self.linear1(x))
+        return self.dropout(self.linear2(self.dropout(hidden)))
 
     def extra_repr(self) -> str:
         """Return the settings that are not usual."""
