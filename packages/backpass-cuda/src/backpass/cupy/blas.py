@@ -190,6 +190,11 @@ def handle(device: int, stream: int) -> Any:
     return found.argument
 
 
+def workspace(device: int) -> int:
+    """Return the address of the workspace of this thread's handle, as `handle` has left it."""
+    return _thread.handles[device].workspace.ptr  # type: ignore[no-any-return]
+
+
 def _adopt(device: int) -> _Handle:
     try:
         return _idle[device].pop()

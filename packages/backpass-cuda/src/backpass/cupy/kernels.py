@@ -8,23 +8,21 @@ from typing import Any
 from backpass.core.contractions import contractions
 from backpass.cupy import (
     activations,
+    attention,
     convolution,
     cross_entropy,
     dropout,
     elementwise,
     gradients,
+    linear,
     normalization,
     pooling,
-    attention,
-    elementwise,
-    linear,
     products,
     reductions,
     seeds,
     softmax,
     updates,
 )
-from backpass.cupy import attention, elementwise, products, reductions, seeds, softmax, updates
 from backpass.cupy.library import library, ndarray
 
 #: By the name of the primitive, or of its rule: `"tanh"`, `"tanh.vjp"`, `"divide.vjp1"`.  What the

@@ -1,7 +1,8 @@
-"""The dense layer: a product, then bias and activation in one pass; backward, the rule likewise.
+"""The dense layer: a product with the bias in its epilogue; backward, two, one with its cotangent.
 
-The transposes are read where they lie.  Backward, one pass takes the cotangent through the
-activation and adds up the bias's; two products follow.
+The transposes are read where they lie.  Where cuBLASLt has no such epilogue, and for activations,
+one pass over the product adds the bias and applies the activation.  Backward, one pass takes the
+cotangent through the activation and adds up the bias's.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from backpass.cupy import blas, precision
+from backpass.cupy.epilogues import ALIGNMENT, BIAS, SUMS, product
 from backpass.cupy.formulas import COMPUTED, STORED, kept, loaded, prelude
 from backpass.cupy.launching import THREADS, Kernel
-from backpass.cupy.library import ndarray
+from backpass.cupy.library import library, ndarray
 from backpass.cupy.partials import COUNTERS, SPACE, workspace
-from backpass.cupy.products import Factor, factor, product_of
+from backpass.cupy.plans import Plans
+from backpass.cupy.products import KINDS, Factor, below_each_other, factor, product_of, stack_axes
 
 #: What is loaded and stored at once, in bytes.
 WIDTH = 16
@@ -58,6 +62,63 @@ def _backwards(g: Any, weight: Any) -> tuple[Factor, Factor]:
 _product = product_of(_forwards, "Multiply x by the weight, transposed.")
 _to_x = product_of(_backwards, "Multiply the cotangent by the weight.")
 _to_weight = product_of(_across_rows, "Multiply the cotangent's rows, transposed, by those of x.")
+
+
+class Joined:
+    """A product whose epilogue reads, or makes, a vector: `NotImplemented` where there is none."""
+
+    __slots__ = ("_arrange", "_epilogue", "_plans")
+
+    def __init__(
+        self, arrange: Callable[[Any, Any], tuple[Factor, Factor] | None], epilogue: int
+    ) -> None:
+        self._arrange = arrange
+        self._epilogue = epilogue
+        self._plans = Plans()
+
+    def __call__(self, x: Any, y: Any, vector: Any, shape: tuple[int, ...]) -> Any:
+        """Return the product of two arrays, in a shape of as many elements."""
+        device = library.cuda.device.get_device_id()
+        there, other, third = x.data, y.data, vector.data
+        at, other_at, vector_at = there.ptr, other.ptr, third.ptr
+        key = (
+            x.dtype, x.shape, x._c_contiguous or x.strides, y.shape, y._c_contiguous or y.strides,
+            (at | other_at | vector_at) % ALIGNMENT, precision.current, device,
+        )  # fmt: skip
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._plans.keep(key, self._plan(x, y, vector_at) or NotImplemented)
+        if plan is NotImplemented or {there.device_id, other.device_id, third.device_id} != {device}:
+            return NotImplemented
+        ans = ndarray(shape, x.dtype)
+        stream = library.cuda.get_current_stream().ptr
+        handle = blas.handle(device, stream)
+        space = blas.workspace(device)
+        status = plan(handle, stream, space, at, other_at, ans.data.ptr, vector_at)
+        if status:
+            raise blas.failure("cublasLtMatmul", status, (x, y))
+        return ans
+
+    def _plan(self, x: Any, y: Any, vector: int) -> Any:
+        if not x.size or not y.size or any((a.data.ptr | vector) % ALIGNMENT for a in (x, y)):
+            return None
+        factors = self._arrange(x, y)
+        found = factors and stack_axes(*factors)
+        if factors is None or found is None or factors[0].columns != factors[1].rows:
+            return None
+        left, right = factors
+        axes = found[1]
+        if any(a.stored() is None for a in factors):
+            return None
+        left = below_each_other(left, axes)
+        if axes:
+            return None
+        flat = left._replace(stack=(), stack_steps=())
+        return product(KINDS[x.dtype.name], precision.current, flat, right, self._epilogue)
+
+
+_product_and_bias = Joined(_forwards, BIAS)
+_to_weight_and_bias = Joined(_across_rows, SUMS)
 
 
 # ----- bias and activation -----------------------------------------------------------------------
@@ -220,6 +281,10 @@ def linear(x: Any, weight: Any, bias: Any, *, activation: str | None = None) -> 
         or not (bias is None or (bias.shape == weight.shape[:1] and bias._c_contiguous))
     ):
         return NotImplemented
+    if bias is not None and activation is None:
+        made = _product_and_bias(x, weight, bias, (*x.shape[:-1], len(weight)))
+        if made is not NotImplemented:
+            return made
     made = _product(x, weight)
     if made is NotImplemented or (bias is None and activation is None):
         return made
@@ -256,13 +321,18 @@ def pull(
         or g.size >= MOST
     ):
         return NotImplemented
-    to_bias = None
+    to_weight = to_bias = None
     if activation is not None:
         g, to_bias = _turned(g, ans, activation)
     elif needs[2]:
-        to_bias = _turned(g, ans, None)[1]
+        if needs[1]:
+            to_bias = ndarray(g.shape[-1:], g.dtype)
+            to_weight = _to_weight_and_bias(g, x, to_bias, weight.shape)
+        if to_weight is None or to_weight is NotImplemented:
+            to_weight, to_bias = None, _turned(g, ans, None)[1]
+    if needs[1] and to_weight is None:
+        to_weight = _to_weight(g, x)
     to_x = _to_x(g, weight) if needs[0] else None
-    to_weight = _to_weight(g, x) if needs[1] else None
     if to_x is NotImplemented or to_weight is NotImplemented:
         return NotImplemented
     return to_x, to_weight, to_bias if needs[2] else None

@@ -33,7 +33,7 @@ Plan = Callable[[Any, Any], Any]
 Launch = Callable[[Any, int, int, int], int]
 
 
-class _Kind(NamedTuple):
+class Kind(NamedTuple):
     """A dtype in cuBLAS's terms: of the data, of sums by precision, and 1 and 0 as factors."""
 
     data: int
@@ -53,12 +53,12 @@ _IN_DOUBLE = {"highest": 70, "tf32": 70}
 _SINGLE, _DOUBLE = _factors(ctypes.c_float), _factors(ctypes.c_double)
 #: By the dtype's name; the numbers are CUDA_R_16F and the like.
 KINDS = {
-    "float16": _Kind(2, _IN_SINGLE, *_SINGLE),
-    "bfloat16": _Kind(14, _IN_SINGLE, *_SINGLE),
-    "float32": _Kind(0, _IN_TF32, *_SINGLE),
-    "float64": _Kind(1, _IN_DOUBLE, *_DOUBLE),
-    "complex64": _Kind(4, _IN_TF32, *_SINGLE),
-    "complex128": _Kind(5, _IN_DOUBLE, *_DOUBLE),
+    "float16": Kind(2, _IN_SINGLE, *_SINGLE),
+    "bfloat16": Kind(14, _IN_SINGLE, *_SINGLE),
+    "float32": Kind(0, _IN_TF32, *_SINGLE),
+    "float64": Kind(1, _IN_DOUBLE, *_DOUBLE),
+    "complex64": Kind(4, _IN_TF32, *_SINGLE),
+    "complex128": Kind(5, _IN_DOUBLE, *_DOUBLE),
 }
 #: CUBLAS_GEMM_DEFAULT: cuBLAS chooses the kernel.
 _ALGORITHM = -1
@@ -173,7 +173,7 @@ class Task(NamedTuple):
     may be read by several threads; addresses are made anew for each call.
     """
 
-    kind: _Kind
+    kind: Kind
     compute: int
     left: Factor
     right: Factor

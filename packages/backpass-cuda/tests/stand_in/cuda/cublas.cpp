@@ -1,4 +1,4 @@
-// A stand-in for cuBLAS on the CPU: the same functions, on the host's memory.
+// A stand-in for cuBLAS and cuBLASLt on the CPU: the same functions, on the host's memory.
 //
 // It is as strict as cuBLAS about handles, leading dimensions and types, and stricter about the
 // rest: without a workspace that was set after the stream, and on another device or in another
@@ -254,4 +254,104 @@ int cublasSetWorkspace_v2(Handle *handle, void *workspace, size_t size) {
 
 SIZES(, int)
 SIZES(_64, int64_t)
+
+// ----- cuBLASLt --------------------------------------------------------------------------------
+
+struct Operation {
+  int compute, scale, ta, tb, epilogue;
+  void *vector;
+};
+struct Layout {
+  int type;
+  int64_t rows, columns, step;
+};
+struct Choice {
+  uint64_t algorithm[8];
+  size_t workspace;
+  int status;
+  float waves;
+  int reserved[4];
+};
+
+int cublasLtMatmulDescCreate(Operation **made, int compute, int scale) {
+  *made = new Operation{compute, scale, 0, 0, 1, nullptr};
+  return SUCCESS;
+}
+
+int cublasLtMatmulDescSetAttribute(Operation *operation, int attribute, const void *value, size_t size) {
+  void *places[] = {&operation->ta, &operation->tb, nullptr, nullptr, &operation->epilogue, &operation->vector};
+  if (attribute < 3 || attribute > 8 || !places[attribute - 3]) return INVALID_VALUE;
+  if (size != (attribute == 8 ? sizeof(void *) : sizeof(int))) return INVALID_VALUE;
+  memcpy(places[attribute - 3], value, size);
+  return SUCCESS;
+}
+
+int cublasLtMatrixLayoutCreate(Layout **made, int type, uint64_t rows, uint64_t columns, int64_t step) {
+  if (step < (int64_t)rows) return INVALID_VALUE;
+  *made = new Layout{type, (int64_t)rows, (int64_t)columns, step};
+  return SUCCESS;
+}
+
+int cublasLtMatmulPreferenceCreate(void **made) {
+  *made = new int;
+  return SUCCESS;
+}
+
+int cublasLtMatmulPreferenceSetAttribute(void *, int attribute, const void *, size_t size) {
+  return size == (attribute == 1 ? sizeof(size_t) : sizeof(uint32_t)) ? SUCCESS : INVALID_VALUE;
+}
+
+int cublasLtMatmulAlgoGetHeuristic(Handle *handle, Operation *operation, Layout *a, Layout *, Layout *, Layout *,
+                                   void *, int, Choice *found, int *count) {
+  if (int failed = check(handle, a->type, operation->compute)) return failed;
+  *found = {};
+  *count = a->type != R_64F;
+  return SUCCESS;
+}
+
+// Added to a result, or summed up from the second factor.
+}
+template <class Stored>
+void finish(int epilogue, int64_t m, int64_t n, int64_t k, Matrix b, void *c, int64_t step, void *vector) {
+  Stored *to = (Stored *)c, *v = (Stored *)vector;
+  if (epilogue == 4)
+    for (int64_t j = 0; j < n; ++j)
+      for (int64_t i = 0; i < m; ++i) to[j * step + i] = Stored(float(to[j * step + i]) + float(v[i]));
+  if (epilogue == 512) {
+    const auto second = columns<Stored, float>(b, k, n, false);
+    for (int64_t j = 0; j < n; ++j) {
+      float sum = 0;
+      for (int64_t p = 0; p < k; ++p) sum += second[j * k + p];
+      v[j] = Stored(sum);
+    }
+  }
+}
+
+extern "C" {
+int cublasLtMatmul(Handle *handle, Operation *operation, const void *alpha, const void *a, Layout *la, const void *b,
+                   Layout *lb, const void *beta, const void *c, Layout *, void *d, Layout *ld, const void *,
+                   void *workspace, size_t size, uintptr_t stream) {
+  const Operation o = *operation;
+  const int64_t k = o.ta ? la->rows : la->columns;
+  if (stream != handle->stream || workspace != handle->workspace || size != handle->size || c != d) return INVALID_VALUE;
+  if (k != (o.tb ? lb->columns : lb->rows) || ld->rows != (o.ta ? la->columns : la->rows) ||
+      ld->columns != (o.tb ? lb->rows : lb->columns) || o.scale != R_32F || !o.vector)
+    return INVALID_VALUE;
+  for (const void *x : {a, b, (const void *)d})
+    if ((uintptr_t)x % 16) return INVALID_VALUE;
+  Product product;
+  const int64_t m = ld->rows, n = ld->columns, step = ld->step;
+  if (int failed = prepare(product, handle, o.ta, o.tb, m, n, k, alpha, la->type, la->step, lb->type, lb->step, beta,
+                           ld->type, step, o.compute))
+    return failed;
+  const Matrix second = {b, o.tb, lb->step};
+  return submit(handle, [=] {
+    product.run(a, b, d);
+    switch (product.type) {
+      case R_16F: return finish<_Float16>(o.epilogue, m, n, k, second, d, step, o.vector);
+      case R_16BF: return finish<bfloat16>(o.epilogue, m, n, k, second, d, step, o.vector);
+      default: return finish<float>(o.epilogue, m, n, k, second, d, step, o.vector);
+    }
+  });
+}
 }
