@@ -1,9 +1,11 @@
 //! The kernels of networks, one family a file: each lists its own in a `KERNELS`.
 
+mod attention;
+
 use pyo3::ffi;
 
 /// Kernels by their names.
 pub type Family = &'static [(&'static str, ffi::PyCFunctionFastWithKeywords)];
 
 /// All families.
-pub static FAMILIES: &[Family] = &[];
+pub static FAMILIES: &[Family] = &[attention::KERNELS];

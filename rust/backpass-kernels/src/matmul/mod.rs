@@ -18,8 +18,8 @@ mod blocked;
 mod epilogue;
 mod few;
 mod outer;
-mod pack;
-mod tile;
+pub(crate) mod pack;
+pub(crate) mod tile;
 
 pub use batch::{STACK_DIMS, Stack, matmul_stack};
 pub use epilogue::{Activation, Epilogue};
@@ -49,7 +49,7 @@ impl<T> Matrix<T> {
 
     /// The part that begins at an element.
     #[inline(always)]
-    fn from(self, row: usize, column: usize) -> Self {
+    pub(crate) fn from(self, row: usize, column: usize) -> Self {
         let offset = row as isize * self.rows + column as isize * self.columns;
         Self { data: self.data.wrapping_offset(offset), ..self }
     }
@@ -66,7 +66,7 @@ struct Region<T> {
 
 /// Cuts `n` into parts as equal as can be: where part `i` of `parts` begins.
 #[inline(always)]
-fn cut(n: usize, parts: usize, i: usize) -> usize {
+pub(crate) fn cut(n: usize, parts: usize, i: usize) -> usize {
     n * i / parts
 }
 

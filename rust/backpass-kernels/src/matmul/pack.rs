@@ -91,7 +91,7 @@ impl<T: Real> Pack<T> {
 /// # Safety
 ///
 /// The operand is readable there, the rows writeable; the processor has `isa`.
-pub(super) unsafe fn pack<T: Real>(
+pub(crate) unsafe fn pack<T: Real>(
     isa: Isa,
     x: Matrix<T>,
     rows: usize,

@@ -6,14 +6,14 @@ use crate::real::Real;
 use crate::simd::Simd;
 
 /// Up to this many rows, the product is bound by reading the right operand.
-pub(super) const FEW: usize = 3;
+pub(crate) const FEW: usize = 3;
 
 /// From this length of k on, the output's lines are asked for at the beginning of a tile.
-const FAR: usize = 64;
+const FAR: usize = 128;
 
 /// A tile's operands: `a` of (rows, k), `b` of (k, columns) with contiguous rows.
 #[derive(Clone, Copy)]
-pub(super) struct Tile<T> {
+pub(crate) struct Tile<T> {
     pub k: usize,
     pub a: Matrix<T>,
     pub b: *const T,
@@ -101,7 +101,7 @@ impl<T: Real, const R: usize, const V: usize> Kernel<T> for RunTile<T, R, V> {
 
 /// What the instruction set gives: lanes of a vector, rows of a tile.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     pub lanes: usize,
     pub rows: usize,
 }
@@ -158,7 +158,7 @@ macro_rules! arms {
 /// A tile of `rows` rows and `columns` columns: at most [`Limits::rows`] and [`Limits::pair`], or at
 /// most [`FEW`] and [`Limits::wide`].
 #[inline]
-pub(super) unsafe fn run_tile<T: Real>(
+pub(crate) unsafe fn run_tile<T: Real>(
     isa: Isa,
     limits: Limits,
     rows: usize,

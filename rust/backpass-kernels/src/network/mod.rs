@@ -1,1 +1,3 @@
 //! Kernels of networks: what `backpass.nn.functional` calls by name, one family a file.
+
+pub mod attention;
