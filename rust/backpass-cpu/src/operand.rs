@@ -241,13 +241,32 @@ pub unsafe fn new_array<T: Element>(
     strides: *const isize,
     size: usize,
 ) -> Result<(*mut ffi::PyObject, *mut T), *mut ffi::PyObject> {
+    // SAFETY: the caller's; the descriptor is that of `T`.
+    unsafe {
+        let descr = if T::DOUBLE { api().descr64 } else { api().descr32 };
+        new_array_of(descr, nd, dims, strides, size)
+    }
+}
+
+/// The same of any type.
+///
+/// # Safety
+///
+/// As for [`new_array`]; `descr` is the descriptor of `P`.
+#[inline(always)]
+pub unsafe fn new_array_of<P>(
+    descr: *mut PyArray_Descr,
+    nd: usize,
+    dims: *const usize,
+    strides: *const isize,
+    size: usize,
+) -> Result<(*mut ffi::PyObject, *mut P), *mut ffi::PyObject> {
     // SAFETY: the interpreter's lock is held; `new_array` takes a reference to the descriptor.
     unsafe {
         let api = api();
-        let Some((block, data)) = new_block(api.block, size * size_of::<T>()) else {
+        let Some((block, data)) = new_block(api.block, size * size_of::<P>()) else {
             return Err(ffi::PyErr_NoMemory());
         };
-        let descr = if T::DOUBLE { api.descr64 } else { api.descr32 };
         ffi::Py_INCREF(descr.cast());
         let array = (api.new_array)(
             api.array,

@@ -27,4 +27,5 @@ pub mod simd;
 pub mod softmax;
 pub mod sorting;
 pub mod threads;
+pub mod transpose;
 pub mod variance;

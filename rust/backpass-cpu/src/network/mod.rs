@@ -1,6 +1,8 @@
 //! The kernels of networks, one family a file: each lists its own in a `KERNELS`.
 
 mod attention;
+mod images;
+mod pooling;
 
 use pyo3::ffi;
 
@@ -9,3 +11,4 @@ pub type Family = &'static [(&'static str, ffi::PyCFunctionFastWithKeywords)];
 
 /// All families.
 pub static FAMILIES: &[Family] = &[attention::KERNELS];
+pub static FAMILIES: &[Family] = &[pooling::KERNELS];

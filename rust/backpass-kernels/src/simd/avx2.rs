@@ -1,23 +1,28 @@
 //! AVX2 with fused multiply-add: eight float32 or four float64.
 
 use core::arch::x86_64::{
-    __m256, __m256d, __m256i, _CMP_EQ_OQ, _CMP_LT_OQ, _CMP_NEQ_UQ, _MM_FROUND_NO_EXC,
-    _MM_FROUND_TO_NEAREST_INT, _mm_cvtsi32_si128, _mm_loadl_epi64, _mm_sfence, _mm256_add_epi32,
+    __m128i, __m256, __m256d, __m256i, _CMP_EQ_OQ, _CMP_LT_OQ, _CMP_NEQ_UQ, _MM_FROUND_NO_EXC,
+    _MM_FROUND_TO_NEAREST_INT, _mm_cvtepu8_epi32, _mm_cvtsi32_si128, _mm_cvtsi128_si64,
+    _mm_loadl_epi64, _mm_packus_epi16, _mm_packus_epi32, _mm_sfence, _mm256_add_epi32,
     _mm256_add_epi64, _mm256_add_pd, _mm256_add_ps, _mm256_and_pd, _mm256_and_ps, _mm256_and_si256,
-    _mm256_andnot_pd, _mm256_andnot_ps, _mm256_blendv_pd, _mm256_blendv_ps, _mm256_castpd_si256,
-    _mm256_castps_si256, _mm256_castsi256_pd, _mm256_castsi256_ps, _mm256_cmp_pd, _mm256_cmp_ps,
-    _mm256_cmpgt_epi32, _mm256_cmpgt_epi64, _mm256_cvtepi32_ps, _mm256_cvtepu8_epi32,
-    _mm256_cvtepu8_epi64, _mm256_cvtps_epi32, _mm256_cvtsd_f64, _mm256_cvtss_f32, _mm256_div_pd,
-    _mm256_div_ps, _mm256_fmadd_pd, _mm256_fmadd_ps, _mm256_fnmadd_pd, _mm256_fnmadd_ps,
+    _mm256_andnot_pd, _mm256_andnot_ps, _mm256_blendv_pd, _mm256_blendv_ps, _mm256_castpd_ps,
+    _mm256_castpd_si256, _mm256_castps_pd, _mm256_castps_si256, _mm256_castsi256_pd,
+    _mm256_castsi256_ps, _mm256_castsi256_si128, _mm256_cmp_pd, _mm256_cmp_ps, _mm256_cmpgt_epi32,
+    _mm256_cmpgt_epi64, _mm256_cvtepi32_pd, _mm256_cvtepi32_ps, _mm256_cvtepu8_epi32,
+    _mm256_cvtepu8_epi64, _mm256_cvtps_epi32, _mm256_cvtsd_f64, _mm256_cvtss_f32,
+    _mm256_cvttpd_epi32, _mm256_cvttps_epi32, _mm256_div_pd, _mm256_div_ps,
+    _mm256_extracti128_si256, _mm256_fmadd_pd, _mm256_fmadd_ps, _mm256_fnmadd_pd, _mm256_fnmadd_ps,
     _mm256_loadu_pd, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_maskload_pd, _mm256_maskload_ps,
     _mm256_maskstore_pd, _mm256_maskstore_ps, _mm256_max_pd, _mm256_max_ps, _mm256_min_pd,
     _mm256_min_ps, _mm256_movemask_pd, _mm256_movemask_ps, _mm256_mul_pd, _mm256_mul_ps,
     _mm256_or_pd, _mm256_or_ps, _mm256_or_si256, _mm256_permute_pd, _mm256_permute_ps,
-    _mm256_permute2f128_pd, _mm256_permute2f128_ps, _mm256_round_pd, _mm256_round_ps,
-    _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_set1_pd, _mm256_set1_ps, _mm256_setzero_si256,
-    _mm256_slli_epi32, _mm256_slli_epi64, _mm256_sqrt_pd, _mm256_sqrt_ps, _mm256_srli_epi32,
-    _mm256_srli_epi64, _mm256_storeu_pd, _mm256_storeu_ps, _mm256_stream_pd, _mm256_stream_ps,
-    _mm256_sub_epi32, _mm256_sub_epi64, _mm256_sub_pd, _mm256_sub_ps, _mm256_xor_pd, _mm256_xor_ps,
+    _mm256_permute2f128_pd, _mm256_permute2f128_ps, _mm256_permute4x64_pd, _mm256_round_pd,
+    _mm256_round_ps, _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_set1_pd, _mm256_set1_ps,
+    _mm256_setzero_si256, _mm256_shuffle_ps, _mm256_slli_epi32, _mm256_slli_epi64, _mm256_sqrt_pd,
+    _mm256_sqrt_ps, _mm256_srli_epi32, _mm256_srli_epi64, _mm256_storeu_pd, _mm256_storeu_ps,
+    _mm256_stream_pd, _mm256_stream_ps, _mm256_sub_epi32, _mm256_sub_epi64, _mm256_sub_pd,
+    _mm256_sub_ps, _mm256_unpackhi_pd, _mm256_unpackhi_ps, _mm256_unpacklo_pd, _mm256_unpacklo_ps,
+    _mm256_xor_pd, _mm256_xor_ps,
 };
 
 use super::Simd;
@@ -124,6 +129,106 @@ unsafe fn truths_pd(p: *const u8) -> __m256d {
     }
 }
 
+/// The first `n <= LANES` bytes, in a register; nothing else is read.
+#[inline(always)]
+unsafe fn bytes<const LANES: usize>(p: *const u8, n: usize) -> __m128i {
+    let mut all = [0u8; 8];
+    // SAFETY: the caller vouches for the bytes and has AVX2.
+    unsafe {
+        match (n == LANES, LANES) {
+            (true, 8) => return _mm_loadl_epi64(p.cast()),
+            (true, 4) => return _mm_cvtsi32_si128(p.cast::<i32>().read_unaligned()),
+            _ => p.copy_to_nonoverlapping(all.as_mut_ptr(), n),
+        }
+        _mm_loadl_epi64(all.as_ptr().cast())
+    }
+}
+
+/// Eight bytes as numbers.
+#[inline(always)]
+unsafe fn load_bytes_ps(p: *const u8, n: usize) -> __m256 {
+    // SAFETY: the caller vouches for the bytes and has AVX2.
+    unsafe { _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes::<8>(p, n))) }
+}
+
+/// Four bytes as numbers.
+#[inline(always)]
+unsafe fn load_bytes_pd(p: *const u8, n: usize) -> __m256d {
+    // SAFETY: the caller vouches for the bytes and has AVX2.
+    unsafe { _mm256_cvtepi32_pd(_mm_cvtepu8_epi32(bytes::<4>(p, n))) }
+}
+
+/// Eight numbers as bytes.
+#[inline(always)]
+unsafe fn store_bytes_ps(p: *mut u8, n: usize, v: __m256) {
+    // SAFETY: the caller vouches for the bytes and has AVX2.
+    unsafe {
+        let wide = _mm256_cvttps_epi32(v);
+        let (low, high) = (_mm256_castsi256_si128(wide), _mm256_extracti128_si256::<1>(wide));
+        let half = _mm_packus_epi32(low, high);
+        let narrow = _mm_cvtsi128_si64(_mm_packus_epi16(half, half)).to_le_bytes();
+        p.copy_from_nonoverlapping(narrow.as_ptr(), n);
+    }
+}
+
+/// Four numbers as bytes.
+#[inline(always)]
+unsafe fn store_bytes_pd(p: *mut u8, n: usize, v: __m256d) {
+    // SAFETY: the caller vouches for the bytes and has AVX2.
+    unsafe {
+        let wide = _mm256_cvttpd_epi32(v);
+        let half = _mm_packus_epi32(wide, wide);
+        let narrow = _mm_cvtsi128_si64(_mm_packus_epi16(half, half)).to_le_bytes();
+        p.copy_from_nonoverlapping(narrow.as_ptr(), n);
+    }
+}
+
+/// Lanes with even numbers, and with odd ones.
+#[inline(always)]
+unsafe fn unzip_ps(a: __m256, b: __m256) -> (__m256, __m256) {
+    // SAFETY: the caller has AVX2.
+    unsafe {
+        let even = _mm256_castps_pd(_mm256_shuffle_ps::<0b10_00_10_00>(a, b));
+        let odd = _mm256_castps_pd(_mm256_shuffle_ps::<0b11_01_11_01>(a, b));
+        let even = _mm256_permute4x64_pd::<0b11_01_10_00>(even);
+        let odd = _mm256_permute4x64_pd::<0b11_01_10_00>(odd);
+        (_mm256_castpd_ps(even), _mm256_castpd_ps(odd))
+    }
+}
+
+/// Lanes with even numbers, and with odd ones.
+#[inline(always)]
+unsafe fn unzip_pd(a: __m256d, b: __m256d) -> (__m256d, __m256d) {
+    // SAFETY: the caller has AVX2.
+    unsafe {
+        let (even, odd) = (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
+        let even = _mm256_permute4x64_pd::<0b11_01_10_00>(even);
+        (even, _mm256_permute4x64_pd::<0b11_01_10_00>(odd))
+    }
+}
+
+/// Lanes in turn.
+#[inline(always)]
+unsafe fn zip_ps(even: __m256, odd: __m256) -> (__m256, __m256) {
+    // SAFETY: the caller has AVX2.
+    unsafe {
+        let (low, high) = (_mm256_unpacklo_ps(even, odd), _mm256_unpackhi_ps(even, odd));
+        let first = _mm256_permute2f128_ps::<0x20>(low, high);
+        (first, _mm256_permute2f128_ps::<0x31>(low, high))
+    }
+}
+
+/// Lanes in turn.
+#[inline(always)]
+unsafe fn zip_pd(even: __m256d, odd: __m256d) -> (__m256d, __m256d) {
+    // SAFETY: the caller has AVX2.
+    unsafe {
+        let (low, high) = (_mm256_unpacklo_pd(even, odd), _mm256_unpackhi_pd(even, odd));
+        let first = _mm256_permute2f128_pd::<0x20>(low, high);
+        (first, _mm256_permute2f128_pd::<0x31>(low, high))
+    }
+}
+
 macro_rules! avx2 {
     (
         $t:ident, $v:ty, $lanes:literal, $width:literal, $subnormal:literal,
@@ -131,7 +236,8 @@ macro_rules! avx2 {
         $add:ident $sub:ident $mul:ident $div:ident $fmadd:ident $fnmadd:ident $sqrt:ident
         $xor:ident $and:ident $andnot:ident $or:ident $max:ident $min:ident
         $round:ident $cmp:ident $blendv:ident $movemask:ident $power:ident $split:ident
-        $first:ident $cast:ident $truths:ident, fold: |$a:ident, $f:ident| $fold:expr
+        $first:ident $cast:ident $truths:ident
+        $load_bytes:ident $store_bytes:ident $unzip:ident $zip:ident, fold: |$a:ident, $f:ident| $fold:expr
     ) => {
         // SAFETY of every block below: the token proves that the processor has the instructions,
         // and the caller of a memory method vouches for the pointer.
@@ -162,6 +268,14 @@ macro_rules! avx2 {
             #[inline(always)]
             unsafe fn store_partial(self, p: *mut $t, n: usize, v: $v) {
                 unsafe { $maskstore(p, window($width * n), v) }
+            }
+            #[inline(always)]
+            unsafe fn load_bytes(self, p: *const u8, n: usize) -> $v {
+                unsafe { $load_bytes(p, n) }
+            }
+            #[inline(always)]
+            unsafe fn store_bytes(self, p: *mut u8, n: usize, v: $v) {
+                unsafe { $store_bytes(p, n, v) }
             }
             #[inline(always)]
             unsafe fn stream(self, p: *mut $t, v: $v) {
@@ -279,6 +393,14 @@ macro_rules! avx2 {
                 unsafe { $first($fold) }
             }
             #[inline(always)]
+            fn unzip(self, a: $v, b: $v) -> ($v, $v) {
+                unsafe { $unzip(a, b) }
+            }
+            #[inline(always)]
+            fn zip(self, even: $v, odd: $v) -> ($v, $v) {
+                unsafe { $zip(even, odd) }
+            }
+            #[inline(always)]
             fn first(self, a: $v) -> $t {
                 unsafe { $first(a) }
             }
@@ -320,7 +442,7 @@ avx2! {
     _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_div_ps _mm256_fmadd_ps _mm256_fnmadd_ps
     _mm256_sqrt_ps _mm256_xor_ps _mm256_and_ps _mm256_andnot_ps _mm256_or_ps _mm256_max_ps
     _mm256_min_ps _mm256_round_ps _mm256_cmp_ps _mm256_blendv_ps _mm256_movemask_ps
-    power_ps split_ps _mm256_cvtss_f32 _mm256_castsi256_ps truths_ps,
+    power_ps split_ps _mm256_cvtss_f32 _mm256_castsi256_ps truths_ps load_bytes_ps store_bytes_ps unzip_ps zip_ps,
     fold: |a, f| {
         let a = f(a, _mm256_permute2f128_ps::<1>(a, a));
         let a = f(a, _mm256_permute_ps::<0b01_00_11_10>(a));
@@ -334,7 +456,7 @@ avx2! {
     _mm256_add_pd _mm256_sub_pd _mm256_mul_pd _mm256_div_pd _mm256_fmadd_pd _mm256_fnmadd_pd
     _mm256_sqrt_pd _mm256_xor_pd _mm256_and_pd _mm256_andnot_pd _mm256_or_pd _mm256_max_pd
     _mm256_min_pd _mm256_round_pd _mm256_cmp_pd _mm256_blendv_pd _mm256_movemask_pd
-    power_pd split_pd _mm256_cvtsd_f64 _mm256_castsi256_pd truths_pd,
+    power_pd split_pd _mm256_cvtsd_f64 _mm256_castsi256_pd truths_pd load_bytes_pd store_bytes_pd unzip_pd zip_pd,
     fold: |a, f| {
         let a = f(a, _mm256_permute2f128_pd::<1>(a, a));
         f(a, _mm256_permute_pd::<0b0101>(a))

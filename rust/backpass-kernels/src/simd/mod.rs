@@ -17,7 +17,7 @@ use crate::real::Real;
 pub const MAX_BYTES: usize = 64;
 
 /// Vectors of `T` on one instruction set.
-#[allow(clippy::missing_safety_doc)] // the safety of the six memory methods is stated once, below
+#[allow(clippy::missing_safety_doc)] // the safety of the memory methods is stated once, below
 pub trait Simd<T: Real>: Copy {
     /// A vector.
     type V: Copy;
@@ -40,6 +40,11 @@ pub trait Simd<T: Real>: Copy {
     unsafe fn store(self, p: *mut T, v: Self::V);
     /// The first `n <= LANES` lanes to `p`; nothing else is written.
     unsafe fn store_partial(self, p: *mut T, n: usize, v: Self::V);
+    /// The first `n <= LANES` bytes from `p`, as numbers; nothing else is read.
+    unsafe fn load_bytes(self, p: *const u8, n: usize) -> Self::V;
+    /// The first `n <= LANES` lanes, whole numbers below 256, as bytes to `p`; nothing else is
+    /// written.
+    unsafe fn store_bytes(self, p: *mut u8, n: usize, v: Self::V);
 
     /// `LANES` elements to `p`, which must be writeable and aligned to the vector, past the caches;
     /// [`Simd::fence`] comes last.
@@ -96,6 +101,10 @@ pub trait Simd<T: Real>: Copy {
     fn split(self, x: Self::V) -> (Self::V, Self::V);
     /// The lanes combined by `f`, halves first.
     fn fold(self, a: Self::V, f: impl Fn(Self::V, Self::V) -> Self::V) -> T;
+    /// Of two vectors in a row, the lanes with even numbers, and those with odd ones.
+    fn unzip(self, a: Self::V, b: Self::V) -> (Self::V, Self::V);
+    /// The reverse of [`Simd::unzip`].
+    fn zip(self, even: Self::V, odd: Self::V) -> (Self::V, Self::V);
     /// The first lane.
     fn first(self, a: Self::V) -> T;
     /// The mask of the first `n <= LANES` lanes.

@@ -42,6 +42,18 @@ impl<T: Real> Simd<T> for Portable {
         }
     }
     #[inline(always)]
+    unsafe fn load_bytes(self, p: *const u8, n: usize) -> T {
+        // SAFETY: the caller vouches for `n` bytes.
+        if n > 0 { T::count(usize::from(unsafe { p.read() })) } else { T::ZERO }
+    }
+    #[inline(always)]
+    unsafe fn store_bytes(self, p: *mut u8, n: usize, v: T) {
+        if n > 0 {
+            // SAFETY: the caller vouches for `n` bytes.
+            unsafe { p.write(v.wide() as u8) }
+        }
+    }
+    #[inline(always)]
     unsafe fn stream(self, p: *mut T, v: T) {
         // SAFETY: the caller vouches for `p`.
         unsafe { p.write(v) }
@@ -143,6 +155,14 @@ impl<T: Real> Simd<T> for Portable {
     #[inline(always)]
     fn fold(self, a: T, _: impl Fn(T, T) -> T) -> T {
         a
+    }
+    #[inline(always)]
+    fn unzip(self, a: T, b: T) -> (T, T) {
+        (a, b)
+    }
+    #[inline(always)]
+    fn zip(self, even: T, odd: T) -> (T, T) {
+        (even, odd)
     }
     #[inline(always)]
     fn first(self, a: T) -> T {
