@@ -71,8 +71,13 @@ unsafe fn arguments<const N: usize>(
     Ok(operands.map(|slot| unsafe { slot.assume_init() }))
 }
 
+/// Applies `kernel` to operands.
+///
+/// # Safety
+///
+/// The interpreter's lock is held, and the operands are alive.
 #[inline(always)]
-unsafe fn run<const N: usize>(
+pub unsafe fn run<const N: usize>(
     kernel: &'static Elementwise<N>,
     role: Role,
     isa: Isa,

@@ -3,6 +3,7 @@
 //! A rule gets the cotangent `g` first and obeys strong zero: an entry whose cotangent is exactly 0
 //! gives 0 whatever the local derivative is.
 
+pub mod activations;
 mod binary;
 mod powers;
 mod rules;

@@ -1,6 +1,7 @@
 //! The kernels of networks, one family a file: each lists its own in a `KERNELS`.
 
 mod attention;
+mod activations;
 mod images;
 mod pooling;
 
@@ -12,3 +13,4 @@ pub type Family = &'static [(&'static str, ffi::PyCFunctionFastWithKeywords)];
 /// All families.
 pub static FAMILIES: &[Family] = &[attention::KERNELS];
 pub static FAMILIES: &[Family] = &[pooling::KERNELS];
+pub static FAMILIES: &[Family] = &[activations::KERNELS, pooling::KERNELS];

@@ -20,7 +20,7 @@ use crate::real::Real;
 use crate::threads::{self, Shared};
 use operation::{Largest, Mean, Operation, Picked, Spread, Won};
 use pairs::{Paired, Pairs};
-use pixels::{Rows, TOGETHER, planes};
+use pixels::{Lines, TOGETHER, planes};
 
 /// A way of pooling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,7 +125,7 @@ impl<T: Real> Job<'_, T> {
         let lines = outer * rows.targets();
         let chunks = lines.min(most);
         threads::run(chunks, 2 * time, &|chunk| {
-            let part = Rows {
+            let part = Lines {
                 arrays: shared.get(),
                 rows,
                 columns,

@@ -12,7 +12,7 @@ use crate::transpose::Turned;
 
 /// Some rows of the targets of one image after the other.
 #[derive(Clone, Copy)]
-pub struct Rows<'a, O, T> {
+pub struct Lines<'a, O, T> {
     pub arrays: Arrays<T>,
     pub rows: &'a Axis,
     pub columns: &'a Axis,
@@ -25,7 +25,7 @@ pub struct Rows<'a, O, T> {
     pub operation: PhantomData<O>,
 }
 
-impl<O: Operation<T>, T: Real> Kernel<T> for Rows<'_, O, T> {
+impl<O: Operation<T>, T: Real> Kernel<T> for Lines<'_, O, T> {
     type Output = ();
 
     #[inline(always)]
@@ -60,7 +60,7 @@ struct Pixel<'a> {
     target: usize,
 }
 
-impl<O: Operation<T>, T: Real> Rows<'_, O, T> {
+impl<O: Operation<T>, T: Real> Lines<'_, O, T> {
     #[inline(always)]
     unsafe fn pixel<S: Simd<T>>(&self, s: S, pixel: &Pixel) {
         let whole = self.channels / S::LANES * S::LANES;
@@ -140,7 +140,7 @@ pub unsafe fn planes<O: Operation<T>, T: Real>(
         }
         dispatch(
             isa,
-            Rows {
+            Lines {
                 arrays: Arrays {
                     source: source.as_ptr(),
                     target: target.as_ptr(),
