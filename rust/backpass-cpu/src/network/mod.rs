@@ -1,7 +1,7 @@
 //! The kernels of networks, one family a file: each lists its own in a `KERNELS`.
 
-mod attention;
 mod activations;
+mod attention;
 mod images;
 mod pooling;
 
@@ -11,6 +11,5 @@ use pyo3::ffi;
 pub type Family = &'static [(&'static str, ffi::PyCFunctionFastWithKeywords)];
 
 /// All families.
-pub static FAMILIES: &[Family] = &[attention::KERNELS];
-pub static FAMILIES: &[Family] = &[pooling::KERNELS];
-pub static FAMILIES: &[Family] = &[activations::KERNELS, pooling::KERNELS];
+pub static FAMILIES: &[Family] =
+    &[activations::KERNELS, attention::KERNELS, pooling::KERNELS];
