@@ -27,7 +27,9 @@ pub use epilogue::{Activation, Epilogue};
 use crate::isa::Isa;
 use crate::pool::Scratch;
 use crate::real::Real;
-use tile::{FEW, Limits, Tile, run_tile};
+pub(crate) use pack::pack;
+pub(crate) use tile::Limits;
+use tile::{FEW, Tile, run_tile};
 
 /// A matrix: where its first element lies, and its strides in elements.
 #[derive(Clone, Copy, Debug)]

@@ -1,0 +1,129 @@
+//! The micro-kernel: a tile of a product whose left operand is not in memory as a matrix.
+
+use crate::isa::{Isa, Kernel, dispatch};
+use crate::matmul::Limits;
+use crate::real::Real;
+use crate::simd::Simd;
+
+/// The most rows of a tile on any instruction set.
+pub(super) const ROWS: usize = 14;
+
+/// What a tile's sums begin with.
+#[derive(Clone, Copy)]
+pub(super) enum Start<T> {
+    /// 0
+    Zero,
+    /// A row of as many elements as the tile has columns.
+    Bias(*const T),
+    /// What the output holds.
+    Output,
+}
+
+/// `outs[r][..] = sum over k of rows[r][columns[k]] * b[k][..]`.
+#[derive(Clone, Copy)]
+pub(super) struct Tile<T> {
+    pub rows: [*const T; ROWS],
+    pub columns: *const isize,
+    pub k: usize,
+    pub b: *const T,
+    pub b_rows: usize,
+    pub outs: [*mut T; ROWS],
+    pub start: Start<T>,
+}
+
+/// `R` rows and `V` vectors of the output, of which the last has `last` lanes.
+#[inline(always)]
+unsafe fn tile<T: Real, S: Simd<T>, const R: usize, const V: usize>(
+    s: S,
+    tile: &Tile<T>,
+    last: usize,
+) {
+    let Tile { columns, k, mut b, b_rows, start, .. } = *tile;
+    let lanes = |v: usize| if v + 1 < V { S::LANES } else { last };
+    let mut sums = [[s.splat(T::ZERO); V]; R];
+    // SAFETY: the caller vouches for the operands; `last` lanes of the last vector are used.
+    unsafe {
+        if let Start::Bias(bias) = start {
+            for v in 0..V {
+                let bias = s.load_partial(bias.add(v * S::LANES), lanes(v));
+                for sums in &mut sums {
+                    sums[v] = bias;
+                }
+            }
+        }
+        for i in 0..k {
+            let column = *columns.add(i);
+            let mut row = [s.splat(T::ZERO); V];
+            for (v, y) in row.iter_mut().enumerate() {
+                *y = if v + 1 < V {
+                    s.load(b.add(v * S::LANES))
+                } else {
+                    s.load_partial(b.add(v * S::LANES), last)
+                };
+            }
+            for (r, sums) in sums.iter_mut().enumerate() {
+                let x = (&raw const tile.rows[r]).read_volatile();
+                let x = s.splat(*x.offset(column));
+                for (sum, y) in sums.iter_mut().zip(row) {
+                    *sum = s.fma(x, y, *sum);
+                }
+            }
+            b = b.wrapping_add(b_rows);
+        }
+        for (sums, out) in sums.iter().zip(tile.outs) {
+            for (v, &sum) in sums.iter().enumerate() {
+                let to = out.add(v * S::LANES);
+                let sum = match start {
+                    Start::Output => s.add(s.load_partial(to, lanes(v)), sum),
+                    _ => sum,
+                };
+                s.store_partial(to, lanes(v), sum);
+            }
+        }
+    }
+}
+
+struct RunTile<'a, T, const R: usize, const V: usize> {
+    tile: &'a Tile<T>,
+    last: usize,
+}
+
+impl<T: Real, const R: usize, const V: usize> Kernel<T> for RunTile<'_, T, R, V> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, s: S) {
+        // SAFETY: whoever made it vouches for the operands.
+        unsafe { tile::<T, S, R, V>(s, self.tile, self.last) };
+    }
+}
+
+macro_rules! sizes {
+    ($isa:ident $tile:ident $last:ident $size:ident; $($r:literal)*) => {
+        match $size {
+            // SAFETY: the caller vouches for the operands and the processor.
+            $(($r, 1) => unsafe { dispatch($isa, RunTile::<T, $r, 1> { tile: $tile, last: $last }) },
+              ($r, 2) => unsafe { dispatch($isa, RunTile::<T, $r, 2> { tile: $tile, last: $last }) },)*
+            _ => unreachable!("tiles are no larger"),
+        }
+    };
+}
+
+/// A tile of at most [`Limits::rows`] rows and [`Limits::pair`] columns.
+///
+/// # Safety
+///
+/// The operands are readable, the output writeable; the processor has `isa`.
+#[inline]
+pub(super) unsafe fn run_tile<T: Real>(
+    isa: Isa,
+    limits: Limits,
+    rows: usize,
+    columns: usize,
+    tile: &Tile<T>,
+) {
+    let vectors = columns.div_ceil(limits.lanes);
+    let last = columns - (vectors - 1) * limits.lanes;
+    let size = (rows, vectors);
+    sizes!(isa tile last size; 1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+}
