@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::time::Instant;
 
 use backpass_kernels::isa::Isa;
-use backpass_kernels::network::convolution::{Images, Windows, forward};
+use backpass_kernels::network::convolution::{Images, Windows, forward, input, weight};
 use backpass_kernels::threads::{num_threads, set_num_threads};
 
 const ROUNDS: usize = 60;
@@ -56,28 +56,48 @@ fn main() {
         let bias = numbers(out);
         let mut y = numbers(batch * out * places * places);
         let flops = 2.0 * (batch * out * places * places * channels * window * window) as f64;
-        let mut line = format!("{batch:3} {channels:3}x{side}x{side} -> {out}, {window}x{window} pad {padding}:");
-        for last in [false, true] {
-            for threads in [1, all] {
-                set_num_threads(threads);
-                let mut times: Vec<f64> = (0..ROUNDS)
-                    .map(|_| {
-                        let start = Instant::now();
-                        // SAFETY: the vectors have the sizes that `windows` tells of.
-                        unsafe {
-                            let x = images(&x, channels, [side; 2], last);
-                            let w = images(&w, channels, [window; 2], false);
-                            forward(isa, &windows, x, w, bias.as_ptr(), y.as_mut_ptr());
-                        }
-                        start.elapsed().as_secs_f64()
-                    })
-                    .collect();
-                times.sort_by(f64::total_cmp);
-                let [best, median] = [times[0], times[ROUNDS / 2]].map(|t| t * 1e6);
-                let layout = if last { "nhwc" } else { "nchw" };
-                write!(line, "  {layout}{threads} {best:.0}/{median:.0} ({:.0})", flops / best / 1e3).unwrap();
+        let name =
+            format!("{batch} x {channels}x{side}x{side} -> {out}, {window}x{window} pad {padding}");
+        println!("{name}");
+        let (mut gx, mut gw) = (x.clone(), w.clone());
+        for pass in ["forward", "input", "weight"] {
+            let mut line = format!("    {pass:8}");
+            for last in [false, true] {
+                for threads in [1, all] {
+                    set_num_threads(threads);
+                    let mut times: Vec<f64> = (0..ROUNDS)
+                        .map(|_| {
+                            let start = Instant::now();
+                            // SAFETY: the vectors have the sizes that `windows` tells of.
+                            unsafe {
+                                let w = images(&w, channels, [window; 2], false);
+                                if pass == "forward" {
+                                    let x = images(&x, channels, [side; 2], last);
+                                    forward(isa, &windows, x, w, bias.as_ptr(), y.as_mut_ptr());
+                                } else if pass == "weight" {
+                                    let x = images(&x, channels, [side; 2], last);
+                                    let y = images(&y, out, [places; 2], last);
+                                    weight(isa, &windows, y, x, gw.as_mut_ptr());
+                                } else {
+                                    let y = images(&y, out, [places; 2], last);
+                                    input(isa, &windows, y, w, gx.as_mut_ptr());
+                                }
+                            }
+                            start.elapsed().as_secs_f64()
+                        })
+                        .collect();
+                    times.sort_by(f64::total_cmp);
+                    let [best, median] = [times[0], times[ROUNDS / 2]].map(|t| t * 1e6);
+                    let layout = if last { "nhwc" } else { "nchw" };
+                    write!(
+                        line,
+                        "  {layout}{threads} {best:.0}/{median:.0} ({:.0})",
+                        flops / best / 1e3
+                    )
+                    .unwrap();
+                }
             }
+            println!("{line}");
         }
-        println!("{line}");
     }
 }

@@ -4,6 +4,7 @@ mod activations;
 mod attention;
 mod images;
 mod pooling;
+mod convolution;
 
 use pyo3::ffi;
 
@@ -13,3 +14,4 @@ pub type Family = &'static [(&'static str, ffi::PyCFunctionFastWithKeywords)];
 /// All families.
 pub static FAMILIES: &[Family] =
     &[activations::KERNELS, attention::KERNELS, pooling::KERNELS];
+pub static FAMILIES: &[Family] = &[convolution::KERNELS];

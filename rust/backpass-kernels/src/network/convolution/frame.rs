@@ -80,7 +80,10 @@ pub(super) unsafe fn framed<T: Real>(
                     let inside = to.add(left * unit);
                     let from = from.wrapping_offset((i - top) as isize * of_row);
                     let pixels = right - left;
-                    if last_is_channel && (channels == 1 || of_channel == 1) && of_column == channels as isize {
+                    if last_is_channel
+                        && (channels == 1 || of_channel == 1)
+                        && of_column == channels as isize
+                    {
                         let run = Matrix { data: from, rows: 0, columns: 1 };
                         pack(isa, run, 1, pixels * channels, inside, 0);
                     } else if last_is_channel {

@@ -18,12 +18,16 @@
 
 mod frame;
 mod product;
+mod spans;
 mod tile;
+mod weight;
+
+pub use weight::weight;
 
 use crate::isa::Isa;
 use crate::real::Real;
-use frame::framed;
-use product::{Product, Rows, Weights};
+use product::{Product, Steps, Weight};
+use spans::Axis;
 
 /// Images: where the first element lies, and strides in elements along batch, channels, rows and
 /// columns.
@@ -71,10 +75,44 @@ impl Windows {
         self.out / self.groups
     }
 
-    /// Elements of a window, of all channels that it sees.
-    fn depth(&self) -> usize {
-        self.inner() * self.window[0] * self.window[1]
+    /// Along rows (0) or columns (1).
+    fn axis(&self, a: usize) -> Axis {
+        Axis {
+            size: self.size[a],
+            places: self.places[a],
+            window: self.window[a],
+            stride: self.stride[a],
+            before: self.before[a],
+            dilation: self.dilation[a],
+        }
     }
+
+    /// Elements of an input and an output.
+    fn elements(&self) -> usize {
+        let area = |[height, width]: [usize; 2]| height * width;
+        self.channels * area(self.size) + self.out * area(self.places)
+    }
+}
+
+/// Where the window's elements are, for each of some channels `step` apart.
+fn columns(
+    window: [usize; 2],
+    channels: usize,
+    step: isize,
+    place: impl Fn(usize, usize) -> isize,
+) -> Vec<isize> {
+    let mut columns = Vec::with_capacity(window[0] * window[1] * channels);
+    for i in 0..window[0] {
+        for j in 0..window[1] {
+            columns.extend((0..channels as isize).map(|c| place(i, j) + c * step));
+        }
+    }
+    columns
+}
+
+/// The steps of an output whose channels are contiguous.
+fn channels_last(channels: usize, [height, width]: [usize; 2]) -> Steps {
+    Steps([channels * height * width, channels * width, channels].map(|n| n as isize))
 }
 
 /// The convolution of `x` with `weight` (strides along output channels, channels, rows and columns),
@@ -92,54 +130,83 @@ pub unsafe fn forward<T: Real>(
     bias: *const T,
     out: *mut T,
 ) {
-    let Windows { batch, stride, places, window, dilation, before, .. } = *windows;
-    let last = std::array::from_fn(|a| {
-        ((places[a] - 1) * stride[a] + (window[a] - 1) * dilation[a]) as isize - before[a]
+    let Windows { batch, groups, window, places, .. } = *windows;
+    let [of_image, of_channel, of_row, of_column] = x.strides;
+    let [of_out, of_inner, of_i, of_j] = weight.strides;
+    let (inner, outer) = (windows.inner(), windows.outer());
+    let [rows, along] = [0, 1].map(|a| windows.axis(a));
+    let columns = columns(window, inner, of_channel, |i, j| {
+        (i * rows.dilation) as isize * of_row + (j * along.dilation) as isize * of_column
     });
-    let shape = [batch, windows.channels, windows.size[0], windows.size[1]];
-    // SAFETY: the operands are the caller's.
-    unsafe {
-        let x = framed(isa, shape, x, before.map(|n| -n), last);
-        let [of_batch, of_channel, of_row, of_column] = x.images.strides;
-        let steps = [of_row * dilation[0] as isize, of_column * dilation[1] as isize];
-        let mut columns = Vec::with_capacity(windows.depth());
-        for c in 0..windows.inner() as isize {
-            for i in 0..window[0] as isize {
-                for j in 0..window[1] as isize {
-                    columns.push(c * of_channel + i * steps[0] + j * steps[1]);
-                }
-            }
-        }
-        let out_step = windows.out as isize;
-        let rows = Rows {
-            counts: [batch, places[0], places[1]],
-            from: [of_batch, of_row * stride[0] as isize, of_column * stride[1] as isize],
-            to: [
-                out_step * (places[0] * places[1]) as isize,
-                out_step * places[1] as isize,
-                out_step,
-            ],
-        };
-        let [of_out, of_inner, of_i, of_j] = weight.strides;
-        let product = Product {
-            isa,
-            rows,
-            columns: &columns,
-            groups: windows.groups,
-            n: windows.outer(),
-            x: x.images.data,
-            x_group: of_channel * windows.inner() as isize,
-            weights: Weights {
-                data: weight.data,
-                group: of_out * windows.outer() as isize,
-                outer: (windows.inner(), of_inner),
-                taps: window,
-                steps: [of_i, of_j],
-                column: of_out,
-            },
-            bias,
-            out,
-        };
-        product.run();
-    }
+    let product = Product {
+        isa,
+        batch,
+        groups,
+        spans: [&rows.places(), &along.places()],
+        x: x.data,
+        x_steps: Steps([of_image, of_row, of_column]),
+        x_group: of_channel * inner as isize,
+        columns: &columns,
+        weight: Weight {
+            data: weight.data,
+            group: of_out * outer as isize,
+            outer: (inner, of_inner),
+            window,
+            steps: [of_i, of_j],
+            inner: (outer, of_out),
+        },
+        bias,
+        out,
+        out_steps: channels_last(windows.out, places),
+        bytes: windows.elements() * size_of::<T>(),
+    };
+    // SAFETY: the operands are the caller's, and the spans lead within them.
+    unsafe { product.run() };
+}
+
+/// What [`forward`] does to `x`, transposed: `y` of the output's shape spread over an input, of
+/// (batch, *size, channels).
+///
+/// # Safety
+///
+/// As for [`forward`].
+pub unsafe fn input<T: Real>(
+    isa: Isa,
+    windows: &Windows,
+    y: Images<T>,
+    weight: Images<T>,
+    out: *mut T,
+) {
+    let Windows { batch, groups, window, size, .. } = *windows;
+    let [of_image, of_channel, of_row, of_column] = y.strides;
+    let [of_out, of_inner, of_i, of_j] = weight.strides;
+    let (inner, outer) = (windows.inner(), windows.outer());
+    let [rows, along] = [0, 1].map(|a| windows.axis(a));
+    let columns = columns(window, outer, of_channel, |i, j| {
+        -(rows.back(i) * of_row + along.back(j) * of_column)
+    });
+    let product = Product {
+        isa,
+        batch,
+        groups,
+        spans: [&rows.pixels(), &along.pixels()],
+        x: y.data,
+        x_steps: Steps([of_image, of_row, of_column]),
+        x_group: of_channel * outer as isize,
+        columns: &columns,
+        weight: Weight {
+            data: weight.data,
+            group: of_out * outer as isize,
+            outer: (outer, of_out),
+            window,
+            steps: [of_i, of_j],
+            inner: (inner, of_inner),
+        },
+        bias: std::ptr::null(),
+        out,
+        out_steps: channels_last(windows.channels, size),
+        bytes: windows.elements() * size_of::<T>(),
+    };
+    // SAFETY: the operands are the caller's, and the spans lead within them.
+    unsafe { product.run() };
 }

@@ -1,204 +1,268 @@
-//! The product of windows with a weight.
+//! Products of windows with a weight.
 
-use super::tile::{ROWS, Start, Tile, run_tile};
+use super::spans::Span;
+use super::tile::{ROWS, Run, Start, Tile, run_tile};
 use crate::isa::Isa;
 use crate::matmul::{Limits, Matrix, cut, pack};
 use crate::pool::Scratch;
 use crate::real::Real;
 use crate::threads::{self, Shared};
 
+/// What of images and outputs is worked on at a time, so that it stays in the second-level cache.
+const NEAR: usize = 512 << 10;
 /// The most panels of rows that one chunk takes.
-const GROUP: usize = 10;
+const GROUP: usize = 12;
 /// Chunks for the threads to share, where there is work for so many.
 const CHUNKS: usize = 8;
 
-/// The rows of the left operand and of the output: where they lie, by image, row and column.
-#[derive(Clone, Copy)]
-pub(super) struct Rows {
-    pub counts: [usize; 3],
-    pub from: [isize; 3],
-    pub to: [isize; 3],
-}
-
-impl Rows {
-    pub fn count(&self) -> usize {
-        self.counts.iter().product()
-    }
-
-    /// The places in the left operand and in the output of rows from `first` on.
-    #[inline(always)]
-    pub fn locate<T>(
-        &self,
-        first: usize,
-        count: usize,
-        x: *const T,
-        out: *mut T,
-    ) -> ([*const T; ROWS], [*mut T; ROWS]) {
-        let [_, lines, length] = self.counts;
-        let (mut line, mut j) = (first / length, first % length);
-        let (mut image, mut i) = (line / lines, line % lines);
-        let (mut rows, mut outs) = ([x; ROWS], [out; ROWS]);
-        let at = |steps: [isize; 3], image: usize, i: usize, j: usize| {
-            image as isize * steps[0] + i as isize * steps[1] + j as isize * steps[2]
-        };
-        for r in 0..count {
-            rows[r] = x.wrapping_offset(at(self.from, image, i, j));
-            outs[r] = out.wrapping_offset(at(self.to, image, i, j));
-            j += 1;
-            if j == length {
-                (line, j) = (line + 1, 0);
-                (image, i) = (line / lines, line % lines);
-            }
-        }
-        (rows, outs)
-    }
-}
-
-/// A weight as the right operand: rows by an outer channel and the window's element, a column for
+/// A weight as the right operand: rows by the window's elements and an outer channel, a column for
 /// each inner one.
 #[derive(Clone, Copy)]
-pub(super) struct Weights<T> {
+pub(super) struct Weight<T> {
     pub data: *const T,
     /// From group to group.
     pub group: isize,
     /// The outer channels, and from one to the next.
     pub outer: (usize, isize),
     /// The window's elements, along both axes.
-    pub taps: [usize; 2],
+    pub window: [usize; 2],
     /// From one to the next.
     pub steps: [isize; 2],
-    /// From column to column.
-    pub column: isize,
+    /// The inner channels, and from one to the next.
+    pub inner: (usize, isize),
 }
 
-impl<T: Real> Weights<T> {
+impl<T: Real> Weight<T> {
+    /// The number of rows.
+    pub fn depth(&self) -> usize {
+        self.outer.0 * self.window[0] * self.window[1]
+    }
+
     /// Packs some columns of a group: rows that follow each other.
     unsafe fn pack(&self, isa: Isa, group: usize, left: usize, columns: usize, to: *mut T) {
-        let (outer, of_outer) = self.outer;
-        let [lines, length] = self.taps;
-        let [of_line, of_element] = self.steps;
-        let origin = self
-            .data
-            .wrapping_offset(group as isize * self.group + left as isize * self.column);
-        // Runs of rows with one step between them, as long as can be.
-        let whole = lines == 1 || of_line == of_element * length as isize;
-        let all = whole && (outer == 1 || of_outer == of_element * (lines * length) as isize);
-        let (runs, run) = if all {
-            ((1, 1), outer * lines * length)
-        } else if whole {
-            ((outer, 1), lines * length)
-        } else {
-            ((outer, lines), length)
-        };
-        let (blocks, block, of_block) = if run == 1 {
-            // One element a channel: the channels are the rows.
-            ((1, 1), outer, of_outer)
-        } else {
-            (runs, run, of_element)
-        };
-        for o in 0..blocks.0 {
-            for i in 0..blocks.1 {
-                let offset = o as isize * of_outer + i as isize * of_line;
-                let from = Matrix {
-                    data: origin.wrapping_offset(offset),
-                    rows: of_block,
-                    columns: self.column,
-                };
-                let to = to.wrapping_add((o * blocks.1 + i) * block * columns);
-                // SAFETY: within the weight, and there is room.
-                unsafe { pack(isa, from, block, columns, to, columns) };
+        let Self { outer: (outer, of_outer), inner: (_, of_inner), .. } = *self;
+        let [height, width] = self.window;
+        let [of_row, of_column] = self.steps;
+        let offset = group as isize * self.group + left as isize * of_inner;
+        let from = self.data.wrapping_offset(offset);
+        let whole = of_row == of_column * width as isize;
+        if height * width == 1 || of_outer == 1 || of_inner == 1 || !(whole || height == 1) {
+            for i in 0..height {
+                for j in 0..width {
+                    let offset = i as isize * of_row + j as isize * of_column;
+                    let data = from.wrapping_offset(offset);
+                    let from = Matrix { data, rows: of_outer, columns: of_inner };
+                    let to = to.wrapping_add((i * width + j) * outer * columns);
+                    // SAFETY: within the weight, and there is room.
+                    unsafe { pack(isa, from, outer, columns, to, columns) };
+                }
+            }
+            return;
+        }
+        // The window's elements lie together: all of them, turned, and then each to its place.
+        let taps = height * width;
+        let turned = Scratch::<T>::new(taps * columns);
+        for o in 0..outer {
+            let data = from.wrapping_offset(o as isize * of_outer);
+            let from = Matrix { data, rows: of_column, columns: of_inner };
+            let turned = turned.as_ptr();
+            let rows = Matrix { data: turned.cast_const(), rows: columns as isize, columns: 1 };
+            let to = to.wrapping_add(o * columns);
+            // SAFETY: within the weight, and there is room.
+            unsafe {
+                pack(isa, from, taps, columns, turned, columns);
+                pack(isa, rows, taps, columns, to, outer * columns);
             }
         }
     }
 }
 
-/// Products, one for each group.
+/// Images, or an output, along batch, rows and columns; in elements.
+#[derive(Clone, Copy)]
+pub(super) struct Steps(pub [isize; 3]);
+
+impl Steps {
+    #[inline(always)]
+    fn at(&self, image: usize, row: isize, column: isize) -> isize {
+        let Self([of_image, of_row, of_column]) = *self;
+        image as isize * of_image + row * of_row + column * of_column
+    }
+}
+
+/// Products, one for each group of channels.
 pub(super) struct Product<'a, T> {
     pub isa: Isa,
-    pub rows: Rows,
-    /// Where a row's elements lie from its first on.
-    pub columns: &'a [isize],
+    pub batch: usize,
     pub groups: usize,
-    /// Columns of the right operand and the output, in a group.
-    pub n: usize,
+    /// Positions of the output along rows and columns.
+    pub spans: [&'a [Span]; 2],
+    /// What they meet.
     pub x: *const T,
-    /// From group to group of the left operand.
+    pub x_steps: Steps,
+    /// From group to group.
     pub x_group: isize,
-    pub weights: Weights<T>,
-    /// For each column of all groups; may be null.
+    /// Where, from what the window's corner meets on, its elements are, for each outer channel.
+    pub columns: &'a [isize],
+    pub weight: Weight<T>,
+    /// For each inner channel of all groups; may be null.
     pub bias: *const T,
     pub out: *mut T,
+    /// The output's channels are contiguous.
+    pub out_steps: Steps,
+    /// Bytes of an image and of its output.
+    pub bytes: usize,
 }
 
 // SAFETY: threads only read the operands, and each chunk writes a part of the output of its own.
 unsafe impl<T> Sync for Product<'_, T> {}
+
+/// Positions at which the window meets the same: some spans' along rows, some along columns.
+struct Region<'a> {
+    spans: [&'a Span; 2],
+    runs: Vec<Run>,
+}
+
+impl Region<'_> {
+    fn count(&self) -> usize {
+        self.spans[0].count * self.spans[1].count
+    }
+}
 
 impl<T: Real> Product<'_, T> {
     /// Computes it.
     ///
     /// # Safety
     ///
-    /// As for [`super::forward`].
+    /// The operands are readable where the spans lead; the output is writeable and overlaps none of
+    /// them; the processor has `isa`.
     pub unsafe fn run(&self) {
-        let Self { isa, groups, n, .. } = *self;
-        let k = self.columns.len();
+        let Self { isa, batch, groups, weight, .. } = *self;
         // SAFETY: the caller vouches for the processor.
         let limits = unsafe { Limits::of::<T>(isa) };
+        let (k, n) = (weight.depth(), weight.inner.0);
         let slivers = n.div_ceil(limits.pair());
         let packed = Scratch::<T>::new(groups * k * n);
         // SAFETY: each chunk writes a sliver of its own, and they are read when all are done.
-        let to = unsafe { Shared::new(packed.as_ptr()) };
-        let place = |group: usize, left: usize| to.get().wrapping_add(k * (group * n + left));
-        threads::run(groups * slivers, groups * k * n * size_of::<T>() / 16, &|chunk| {
-            let (group, left) = (chunk / slivers, chunk % slivers * limits.pair());
+        let packed = unsafe { Shared::new(packed.as_ptr()) };
+        let sliver = |index: usize| {
+            let (group, left) = (index / slivers, index % slivers * limits.pair());
             let columns = limits.pair().min(n - left);
+            let place = packed.get().wrapping_add(k * (group * n + left));
+            (group, left, columns, place)
+        };
+        threads::run(groups * slivers, groups * k * n * size_of::<T>() / 16, &|chunk| {
+            let (group, left, columns, place) = sliver(chunk);
             // SAFETY: within the weight, and there is room.
-            unsafe { self.weights.pack(isa, group, left, columns, place(group, left)) };
+            unsafe { self.weight.pack(isa, group, left, columns, place) };
         });
-        let m = self.rows.count();
-        let panels = m.div_ceil(limits.rows);
-        let pieces = panels.div_ceil(GROUP).max(CHUNKS.min(panels));
-        let all = slivers * groups;
-        let parts = CHUNKS.div_ceil(pieces).min(all);
-        let nanoseconds = groups * m * k * n * size_of::<T>() / 4 / 80;
-        threads::run(pieces * parts, nanoseconds, &|chunk| {
-            let (piece, part) = (chunk / parts, chunk % parts);
-            let (first, end) = (cut(panels, pieces, piece), cut(panels, pieces, piece + 1));
-            let longest = 2048 / size_of::<T>();
-            let blocks = k.div_ceil(longest);
-            for sliver in cut(all, parts, part)..cut(all, parts, part + 1) {
-                let (group, left) = (sliver / slivers, sliver % slivers * limits.pair());
-                let columns = limits.pair().min(n - left);
-                let x = self.x.wrapping_offset(group as isize * self.x_group);
-                let out = self.out.wrapping_add(group * n + left);
-                for block in 0..blocks {
-                    let (start, depth) = (cut(k, blocks, block), cut(k, blocks, block + 1));
-                    let depth = depth - start;
-                    let b = place(group, left).wrapping_add(start * columns);
-                    let begin = if block > 0 {
-                        Start::Output
-                    } else if self.bias.is_null() {
+        let regions = self.regions();
+        let multiplications: usize = regions
+            .iter()
+            .map(|region| region.count() * region.runs.iter().map(|run| run.count).sum::<usize>())
+            .sum();
+        let nanoseconds = groups * batch * n * multiplications * size_of::<T>() / 4 / 80;
+        let stages = (batch * self.bytes).div_ceil(NEAR).clamp(1, batch);
+        for stage in 0..stages {
+            let (first, end) = (cut(batch, stages, stage), cut(batch, stages, stage + 1));
+            let panels: usize = regions
+                .iter()
+                .map(|region| ((end - first) * region.count()).div_ceil(limits.rows))
+                .sum();
+            let pieces = panels.div_ceil(GROUP).max(CHUNKS.min(panels));
+            let parts = CHUNKS.div_ceil(pieces).min(groups * slivers);
+            threads::run(pieces * parts, nanoseconds / stages, &|chunk| {
+                let (piece, part) = (chunk / parts, chunk % parts);
+                let (from, to) = (cut(panels, pieces, piece), cut(panels, pieces, piece + 1));
+                let all = groups * slivers;
+                for index in cut(all, parts, part)..cut(all, parts, part + 1) {
+                    let (group, left, columns, b) = sliver(index);
+                    let channel = group * n + left;
+                    let x = self.x.wrapping_offset(group as isize * self.x_group);
+                    let start = if self.bias.is_null() {
                         Start::Zero
                     } else {
-                        Start::Bias(self.bias.wrapping_add(group * n + left))
+                        Start::Bias(self.bias.wrapping_add(channel))
                     };
-                    for panel in first..end {
-                        let (up, down) = (cut(m, panels, panel), cut(m, panels, panel + 1));
-                        let (rows, outs) = self.rows.locate(up, down - up, x, out);
-                        let tile = Tile {
-                            rows,
-                            columns: self.columns[start..].as_ptr(),
-                            k: depth,
-                            b,
-                            b_rows: columns,
-                            outs,
-                            start: begin,
-                        };
-                        // SAFETY: within the operands.
-                        unsafe { run_tile(isa, limits, down - up, columns, &tile) };
+                    let mut before = 0;
+                    for region in &regions {
+                        let m = (end - first) * region.count();
+                        let own = m.div_ceil(limits.rows);
+                        for panel in from.max(before)..to.min(before + own) {
+                            let panel = panel - before;
+                            let (up, down) = (cut(m, own, panel), cut(m, own, panel + 1));
+                            let out = self.out.wrapping_add(channel);
+                            let (rows, outs) = self.locate(region, first, (up, down - up), x, out);
+                            let tile = Tile {
+                                rows,
+                                columns: self.columns.as_ptr(),
+                                runs: &region.runs,
+                                b,
+                                b_rows: columns,
+                                outs,
+                                start,
+                            };
+                            // SAFETY: within the operands.
+                            unsafe { run_tile(isa, limits, down - up, columns, &tile) };
+                        }
+                        before += own;
                     }
                 }
+            });
+        }
+    }
+
+    /// Every pair of spans, and what the window meets there.
+    fn regions(&self) -> Vec<Region<'_>> {
+        let [height, width] = self.weight.window;
+        let outer = self.weight.outer.0;
+        debug_assert_eq!(self.columns.len(), height * width * outer);
+        let [vertical, horizontal] = self.spans;
+        let mut regions = Vec::with_capacity(vertical.len() * horizontal.len());
+        for rows in vertical {
+            for columns in horizontal {
+                let mut runs: Vec<Run> = Vec::new();
+                for i in &rows.taps {
+                    for j in &columns.taps {
+                        let first = (i * width + j) * outer;
+                        match runs.last_mut() {
+                            Some(last) if last.first + last.count == first => last.count += outer,
+                            _ => runs.push(Run { first, count: outer }),
+                        }
+                    }
+                }
+                regions.push(Region { spans: [rows, columns], runs });
             }
-        });
+        }
+        regions
+    }
+
+    /// Where `count` rows of a region from row `first` on lie, and their outputs, from an image on.
+    #[inline(always)]
+    fn locate(
+        &self,
+        region: &Region<'_>,
+        image: usize,
+        (first, count): (usize, usize),
+        x: *const T,
+        out: *mut T,
+    ) -> ([*const T; ROWS], [*mut T; ROWS]) {
+        let [vertical, horizontal] = region.spans;
+        let (line, mut j) = (first / horizontal.count, first % horizontal.count);
+        let (mut image, mut i) = (image + line / vertical.count, line % vertical.count);
+        let (mut rows, mut outs) = ([x; ROWS], [out; ROWS]);
+        for r in 0..count {
+            let (meets_row, row) = vertical.at(i);
+            let (meets_column, column) = horizontal.at(j);
+            rows[r] = x.wrapping_offset(self.x_steps.at(image, meets_row, meets_column));
+            outs[r] = out.wrapping_offset(self.out_steps.at(image, row, column));
+            j += 1;
+            if j == horizontal.count {
+                (i, j) = (i + 1, 0);
+                if i == vertical.count {
+                    (image, i) = (image + 1, 0);
+                }
+            }
+        }
+        (rows, outs)
     }
 }

@@ -19,12 +19,19 @@ pub(super) enum Start<T> {
     Output,
 }
 
-/// `outs[r][..] = sum over k of rows[r][columns[k]] * b[k][..]`.
+/// Numbers that follow each other.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    pub first: usize,
+    pub count: usize,
+}
+
+/// `outs[r][..] = sum over k in the runs of rows[r][columns[k]] * b[k][..]`.
 #[derive(Clone, Copy)]
-pub(super) struct Tile<T> {
+pub(super) struct Tile<'a, T> {
     pub rows: [*const T; ROWS],
     pub columns: *const isize,
-    pub k: usize,
+    pub runs: &'a [Run],
     pub b: *const T,
     pub b_rows: usize,
     pub outs: [*mut T; ROWS],
@@ -35,10 +42,10 @@ pub(super) struct Tile<T> {
 #[inline(always)]
 unsafe fn tile<T: Real, S: Simd<T>, const R: usize, const V: usize>(
     s: S,
-    tile: &Tile<T>,
+    tile: &Tile<'_, T>,
     last: usize,
 ) {
-    let Tile { columns, k, mut b, b_rows, start, .. } = *tile;
+    let Tile { b_rows, start, .. } = *tile;
     let lanes = |v: usize| if v + 1 < V { S::LANES } else { last };
     let mut sums = [[s.splat(T::ZERO); V]; R];
     // SAFETY: the caller vouches for the operands; `last` lanes of the last vector are used.
@@ -51,24 +58,30 @@ unsafe fn tile<T: Real, S: Simd<T>, const R: usize, const V: usize>(
                 }
             }
         }
-        for i in 0..k {
-            let column = *columns.add(i);
-            let mut row = [s.splat(T::ZERO); V];
-            for (v, y) in row.iter_mut().enumerate() {
-                *y = if v + 1 < V {
-                    s.load(b.add(v * S::LANES))
-                } else {
-                    s.load_partial(b.add(v * S::LANES), last)
-                };
-            }
-            for (r, sums) in sums.iter_mut().enumerate() {
-                let x = (&raw const tile.rows[r]).read_volatile();
-                let x = s.splat(*x.offset(column));
-                for (sum, y) in sums.iter_mut().zip(row) {
-                    *sum = s.fma(x, y, *sum);
+        for run in tile.runs {
+            let columns = tile.columns.add(run.first);
+            let mut b = tile.b.add(run.first * b_rows);
+            for i in 0..run.count {
+                let column = *columns.add(i);
+                let mut row = [s.splat(T::ZERO); V];
+                for (v, y) in row.iter_mut().enumerate() {
+                    *y = if v + 1 < V {
+                        s.load(b.add(v * S::LANES))
+                    } else {
+                        s.load_partial(b.add(v * S::LANES), last)
+                    };
                 }
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    // Read anew each time: as many pointers fit into no registers, and what makes
+                    // room for them are the sums.
+                    let x = (&raw const tile.rows[r]).read_volatile();
+                    let x = s.splat(*x.offset(column));
+                    for (sum, y) in sums.iter_mut().zip(row) {
+                        *sum = s.fma(x, y, *sum);
+                    }
+                }
+                b = b.wrapping_add(b_rows);
             }
-            b = b.wrapping_add(b_rows);
         }
         for (sums, out) in sums.iter().zip(tile.outs) {
             for (v, &sum) in sums.iter().enumerate() {
@@ -84,7 +97,7 @@ unsafe fn tile<T: Real, S: Simd<T>, const R: usize, const V: usize>(
 }
 
 struct RunTile<'a, T, const R: usize, const V: usize> {
-    tile: &'a Tile<T>,
+    tile: &'a Tile<'a, T>,
     last: usize,
 }
 
@@ -120,7 +133,7 @@ pub(super) unsafe fn run_tile<T: Real>(
     limits: Limits,
     rows: usize,
     columns: usize,
-    tile: &Tile<T>,
+    tile: &Tile<'_, T>,
 ) {
     let vectors = columns.div_ceil(limits.lanes);
     let last = columns - (vectors - 1) * limits.lanes;

@@ -1,0 +1,207 @@
+//! The gradient with respect to the weight: a product whose rows are the window's elements.
+
+use super::frame::framed;
+use super::tile::{ROWS, Run, Start, Tile, run_tile};
+use super::{Images, Windows};
+use crate::isa::Isa;
+use crate::matmul::{Limits, Matrix, cut, pack};
+use crate::pool::Scratch;
+use crate::real::Real;
+use crate::threads::{self, Shared};
+
+/// Places that are summed up in registers before they are added to the sums in memory.
+const STRETCH: usize = 256;
+/// Chunks for the threads to share, where there is work for so many.
+const CHUNKS: usize = 16;
+
+/// Some images, or some places of one.
+struct Stretch {
+    image: usize,
+    run: Run,
+}
+
+/// The stretches of all images: so many images, or parts of an image, as make about [`STRETCH`]
+/// places.
+fn stretches(batch: usize, places: usize) -> Vec<Stretch> {
+    let together = (STRETCH / places).max(1);
+    let pieces = places.div_ceil(2 * STRETCH);
+    let mut found = Vec::with_capacity(batch.div_ceil(together) * pieces);
+    for image in (0..batch).step_by(together) {
+        let all = together.min(batch - image) * places;
+        for piece in 0..pieces {
+            let (first, end) = (cut(all, pieces, piece), cut(all, pieces, piece + 1));
+            found.push(Stretch { image, run: Run { first, count: end - first } });
+        }
+    }
+    found
+}
+
+/// `y`, of the output's shape, correlated with what the window has seen of `x`: a weight of
+/// (out, channels / groups, *window).
+///
+/// # Safety
+///
+/// As for [`super::forward`].
+pub unsafe fn weight<T: Real>(
+    isa: Isa,
+    windows: &Windows,
+    y: Images<T>,
+    x: Images<T>,
+    out: *mut T,
+) {
+    let Windows { batch, channels, groups, size, places, window, stride, dilation, before, .. } =
+        *windows;
+    // SAFETY: the caller vouches for the processor.
+    let limits = unsafe { Limits::of::<T>(isa) };
+    let (inner, outer) = (windows.inner(), windows.outer());
+    let taps = window[0] * window[1];
+    let (m, n) = (inner * taps, outer);
+    let area = places[0] * places[1];
+
+    // SAFETY: the operands are the caller's.
+    let y = unsafe { channels_last(isa, [batch, windows.out, places[0], places[1]], y) };
+    let last = std::array::from_fn(|a| {
+        ((places[a] - 1) * stride[a] + (window[a] - 1) * dilation[a]) as isize - before[a]
+    });
+    let shape = [batch, channels, size[0], size[1]];
+    // SAFETY: the operands are the caller's.
+    let x = unsafe { framed(isa, shape, x, before.map(|n| -n), last) };
+    let [of_image, of_channel, of_row, of_column] = x.images.strides;
+
+    // Rows near each other in memory go into one tile: elements of a channel, or channels of an
+    // element.
+    let by_channel = taps == 1 || of_channel.abs() > of_column.abs();
+    let (of_i, of_j) = (dilation[0] as isize * of_row, dilation[1] as isize * of_column);
+    let rows: Vec<isize> = (0..m)
+        .map(|row| {
+            let (c, tap) =
+                if by_channel { (row / taps, row % taps) } else { (row % inner, row / inner) };
+            let (i, j) = (tap / window[1], tap % window[1]);
+            c as isize * of_channel + i as isize * of_i + j as isize * of_j
+        })
+        .collect();
+    let together = (STRETCH / area).clamp(1, batch);
+    let mut columns = Vec::with_capacity(together * area);
+    for image in 0..together {
+        for i in 0..places[0] {
+            for j in 0..places[1] {
+                columns.push(
+                    image as isize * of_image
+                        + (i * stride[0]) as isize * of_row
+                        + (j * stride[1]) as isize * of_column,
+                );
+            }
+        }
+    }
+
+    let stretches = stretches(batch, area);
+    let (panels, slivers) = (m.div_ceil(limits.rows), n.div_ceil(limits.pair()));
+    // A sum over many places is cut where there are few tiles: its parts are added up later.
+    let tiles = panels * slivers * groups;
+    let parts = CHUNKS.div_ceil(tiles).min(stretches.len());
+    let pieces = CHUNKS.div_ceil(parts * slivers * groups).min(panels);
+    let sums = Scratch::<T>::new(parts * groups * m * n);
+    // SAFETY: each chunk writes a part of its own.
+    let (sums, from, out) = unsafe {
+        (Shared::new(sums.as_ptr()), Shared::new((x.images.data, y.data)), Shared::new(out))
+    };
+    let nanoseconds = groups * m * n * batch * area * size_of::<T>() / 4 / 80;
+    threads::run(parts * groups * slivers * pieces, nanoseconds, &|chunk| {
+        let (chunk, piece) = (chunk / pieces, chunk % pieces);
+        let (chunk, sliver) = (chunk / slivers, chunk % slivers);
+        let (part, group) = (chunk / groups, chunk % groups);
+        let left = sliver * limits.pair();
+        let width = limits.pair().min(n - left);
+        let (x, y) = from.get();
+        let x = x.wrapping_offset((group * inner) as isize * of_channel);
+        let y = y.wrapping_add(group * outer + left);
+        let sums = sums.get().wrapping_add((part * groups + group) * m * n + left);
+        let count = stretches.len();
+        let own = cut(count, parts, part)..cut(count, parts, part + 1);
+        for (index, stretch) in stretches[own].iter().enumerate() {
+            let x = x.wrapping_offset(stretch.image as isize * of_image);
+            for panel in cut(panels, pieces, piece)..cut(panels, pieces, piece + 1) {
+                let (up, down) = (cut(m, panels, panel), cut(m, panels, panel + 1));
+                let (mut from, mut to) = ([x; ROWS], [sums; ROWS]);
+                for (r, row) in (up..down).enumerate() {
+                    from[r] = x.wrapping_offset(rows[row]);
+                    to[r] = sums.wrapping_add(row * n);
+                }
+                let tile = Tile {
+                    rows: from,
+                    columns: columns.as_ptr(),
+                    runs: std::slice::from_ref(&stretch.run),
+                    b: y.wrapping_add(stretch.image * area * windows.out),
+                    b_rows: windows.out,
+                    outs: to,
+                    start: if index == 0 { Start::Zero } else { Start::Output },
+                };
+                // SAFETY: within the operands.
+                unsafe { run_tile(isa, limits, down - up, width, &tile) };
+            }
+        }
+    });
+    threads::run(groups, groups * m * n * parts, &|group| {
+        let size = m * n;
+        let sums = |part: usize| sums.get().wrapping_add((part * groups + group) * size);
+        // SAFETY: within the sums and the output.
+        unsafe {
+            for part in 1..parts {
+                for i in 0..size {
+                    *sums(0).add(i) = *sums(0).add(i) + *sums(part).add(i);
+                }
+            }
+            let ordered = (!by_channel).then(|| Scratch::<T>::new(size));
+            let mut rows = sums(0).cast_const();
+            if let Some(ordered) = &ordered {
+                for tap in 0..taps {
+                    let data = rows.add(tap * inner * n);
+                    let from = Matrix { data, rows: n as isize, columns: 1 };
+                    pack(isa, from, inner, n, ordered.as_ptr().add(tap * n), taps * n);
+                }
+                rows = ordered.as_ptr();
+            }
+            let from = Matrix { data: rows, rows: 1, columns: n as isize };
+            pack(isa, from, n, m, out.get().add(group * size), m);
+        }
+    });
+}
+
+/// An output's channels, contiguous, and the memory they are in if that is a copy.
+struct Last<T> {
+    data: *const T,
+    _memory: Option<Scratch<T>>,
+}
+
+/// Images with their channels innermost: where they lie, or a copy.
+unsafe fn channels_last<T: Real>(isa: Isa, shape: [usize; 4], y: Images<T>) -> Last<T> {
+    let [batch, channels, height, width] = shape;
+    let mut step = 1;
+    let mut dense = true;
+    for a in [1, 3, 2, 0] {
+        dense &= shape[a] == 1 || y.strides[a] == step;
+        step *= shape[a] as isize;
+    }
+    if dense {
+        return Last { data: y.data, _memory: None };
+    }
+    let [of_image, of_channel, of_row, of_column] = y.strides;
+    let size = channels * height * width;
+    let memory = Scratch::<T>::new(batch * size);
+    // SAFETY: each chunk writes an image of its own; threads only read the images.
+    let (from, to) = unsafe { (Shared::new(y.data), Shared::new(memory.as_ptr())) };
+    threads::run(batch, batch * size * size_of::<T>() / 8, &|image| {
+        let data = from.get().wrapping_offset(image as isize * of_image);
+        let to = to.get().wrapping_add(image * size);
+        let whole = of_row == of_column * width as isize;
+        let (lines, length) = if whole { (1, height * width) } else { (height, width) };
+        for i in 0..lines {
+            let data = data.wrapping_offset(i as isize * of_row);
+            let from = Matrix { data, rows: of_column, columns: of_channel };
+            let to = to.wrapping_add(i * length * channels);
+            // SAFETY: within the images and the copy.
+            unsafe { pack(isa, from, length, channels, to, channels) };
+        }
+    });
+    Last { data: memory.as_ptr(), _memory: Some(memory) }
+}
