@@ -1,4 +1,4 @@
-//! Images with a border of zeros.
+//! Images copied: with a border of zeros, and to where a product reads them best.
 
 use super::Images;
 use crate::isa::Isa;
@@ -15,7 +15,8 @@ pub(super) struct Framed<T> {
 }
 
 /// The images from row and column `first` to `last`, zero outside of them: where they lie if they
-/// have all of these, else a copy.
+/// have all of these and none is wanted `by_channel`, else a copy, in which each channel of an image
+/// lies for itself.
 ///
 /// # Safety
 ///
@@ -26,10 +27,12 @@ pub(super) unsafe fn framed<T: Real>(
     x: Images<T>,
     first: [isize; 2],
     last: [isize; 2],
+    by_channel: bool,
 ) -> Framed<T> {
     let [batch, channels, height, width] = shape;
-    let [of_batch, of_channel, of_row, of_column] = x.strides;
-    if (0..2).all(|a| first[a] >= 0 && last[a] < [height, width][a] as isize) {
+    let [of_image, of_channel, of_row, of_column] = x.strides;
+    let all_there = (0..2).all(|a| first[a] >= 0 && last[a] < [height, width][a] as isize);
+    if all_there && !by_channel {
         let data = x.data.wrapping_offset(first[0] * of_row + first[1] * of_column);
         return Framed { images: Images { data, ..x }, _memory: None };
     }
@@ -41,63 +44,128 @@ pub(super) unsafe fn framed<T: Real>(
         (start as usize, end as usize)
     };
     let ((top, bottom), (left, right)) = (inside(0, height, rows), inside(1, width, columns));
-    let memory = Scratch::<T>::new(batch * channels * rows * columns);
-    // The copy's channels are the innermost if the images' are.
-    let last_is_channel = channels == 1 || of_channel.abs() <= of_column.abs();
-    let size = channels * rows * columns;
-    let steps = if last_is_channel {
-        [size, 1, columns * channels, channels]
-    } else {
-        [size, rows * columns, columns, 1]
-    };
-    // SAFETY: each chunk writes an image of its own.
-    let to = unsafe { Shared::new(memory.as_ptr()) };
-    // SAFETY: threads only read it.
-    let from = unsafe { Shared::new(x.data) };
+    let whole = right - left == columns && of_row == of_column * columns as isize;
+    let (lines, length) =
+        if whole { (1, (bottom - top) * columns) } else { (bottom - top, right - left) };
+    let plane = rows * columns;
+    let size = channels * plane;
+    let memory = Scratch::<T>::new(batch * size);
+    // SAFETY: each chunk writes an image of its own; threads only read the images.
+    let (from, to) = unsafe { (Shared::new(x.data), Shared::new(memory.as_ptr())) };
     threads::run(batch, batch * size * size_of::<T>() / 8, &|image| {
         let from = from.get().wrapping_offset(
-            image as isize * of_batch
+            image as isize * of_image
                 + (top as isize + first[0]) * of_row
                 + (left as isize + first[1]) * of_column,
         );
-        let to = to.get().wrapping_add(image * size);
-        let (planes, plane, line) = if last_is_channel {
-            (1, 0, columns * channels)
-        } else {
-            (channels, rows * columns, columns)
-        };
-        let unit = line / columns;
-        for p in 0..planes {
-            let to = to.wrapping_add(p * plane);
-            let from = from.wrapping_offset(p as isize * of_channel);
-            // SAFETY: within the images and the copy.
-            unsafe {
-                to.write_bytes(0, top * line);
-                for i in top..bottom {
-                    let to = to.add(i * line);
-                    to.write_bytes(0, left * unit);
-                    to.add(right * unit).write_bytes(0, (columns - right) * unit);
-                    let inside = to.add(left * unit);
-                    let from = from.wrapping_offset((i - top) as isize * of_row);
-                    let pixels = right - left;
-                    if last_is_channel
-                        && (channels == 1 || of_channel == 1)
-                        && of_column == channels as isize
-                    {
-                        let run = Matrix { data: from, rows: 0, columns: 1 };
-                        pack(isa, run, 1, pixels * channels, inside, 0);
-                    } else if last_is_channel {
-                        let from = Matrix { data: from, rows: of_column, columns: of_channel };
-                        pack(isa, from, pixels, channels, inside, channels);
-                    } else {
-                        let from = Matrix { data: from, rows: 0, columns: of_column };
-                        pack(isa, from, 1, pixels, inside, 0);
-                    }
-                }
-                to.add(bottom * line).write_bytes(0, (rows - bottom) * line);
+        // SAFETY: within the images and the copy.
+        unsafe {
+            let to = to.get().add(image * size);
+            if (bottom - top) * (right - left) < plane {
+                to.write_bytes(0, size);
+            }
+            for line in 0..lines {
+                let data = from.wrapping_offset(line as isize * of_row);
+                let from = Matrix { data, rows: of_channel, columns: of_column };
+                let to = to.add((top + line) * columns + left);
+                pack(isa, from, channels, length, to, plane);
             }
         }
     });
-    let images = Images { data: memory.as_ptr().cast_const(), strides: steps.map(|n| n as isize) };
-    Framed { images, _memory: Some(memory) }
+    let strides = [size, plane, columns, 1].map(|n| n as isize);
+    Framed { images: Images { data: memory.as_ptr(), strides }, _memory: Some(memory) }
+}
+
+/// Images with contiguous channels, all of them or in slivers; and the memory they are in if that is a
+/// copy.
+pub(super) struct Slivers<T> {
+    data: *const T,
+    places: usize,
+    /// Elements from place to place where all channels lie together.
+    line: Option<usize>,
+    _memory: Option<Scratch<T>>,
+}
+
+impl<T> Slivers<T> {
+    /// The part that begins at a place and a channel, the first of a sliver of `width` channels; and
+    /// the elements from place to place.
+    #[inline(always)]
+    pub fn at(&self, place: usize, channel: usize, width: usize) -> (*const T, usize) {
+        match self.line {
+            Some(line) => (self.data.wrapping_add(place * line + channel), line),
+            None => (self.data.wrapping_add(channel * self.places + place * width), width),
+        }
+    }
+}
+
+/// The images in slivers of at most `width` channels of a group: where they lie if their channels lie
+/// together and slivers are not worth while, else copied.
+///
+/// # Safety
+///
+/// The images, of `shape`, are readable; the processor has `isa`.
+pub(super) unsafe fn slivers<T: Real>(
+    isa: Isa,
+    shape: [usize; 4],
+    groups: usize,
+    y: Images<T>,
+    width: usize,
+    worth: bool,
+) -> Slivers<T> {
+    let [batch, channels, height, columns] = shape;
+    let [of_image, of_channel, of_row, of_column] = y.strides;
+    let mut step = 1;
+    let mut dense = true;
+    for a in [1, 3, 2, 0] {
+        dense &= shape[a] == 1 || y.strides[a] == step;
+        step *= shape[a] as isize;
+    }
+    let places = batch * height * columns;
+    if dense && !(worth && channels > width) {
+        return Slivers { data: y.data, places, line: Some(channels), _memory: None };
+    }
+    let outer = channels / groups;
+    let memory = Scratch::<T>::new(places * channels);
+    // SAFETY: each chunk writes the places of an image of its own; threads only read the images.
+    let (from, to) = unsafe { (Shared::new(y.data), Shared::new(memory.as_ptr())) };
+    threads::run(batch, places * channels * size_of::<T>() / 8, &|image| {
+        let whole = of_row == of_column * columns as isize;
+        let (lines, length) = if whole { (1, height * columns) } else { (height, columns) };
+        for group in 0..groups {
+            for left in (0..outer).step_by(width) {
+                let channel = group * outer + left;
+                let width = width.min(outer - left);
+                for line in 0..lines {
+                    let data = from.get().wrapping_offset(
+                        image as isize * of_image
+                            + channel as isize * of_channel
+                            + line as isize * of_row,
+                    );
+                    let from = Matrix { data, rows: of_column, columns: of_channel };
+                    let place = (image * height + line) * columns;
+                    let to = to.get().wrapping_add(channel * places + place * width);
+                    // SAFETY: within the images and the copy.
+                    unsafe { pack(isa, from, length, width, to, width) };
+                }
+            }
+        }
+    });
+    Slivers { data: memory.as_ptr(), places, line: None, _memory: Some(memory) }
+}
+
+/// The images with their channels innermost, where they lie or copied.
+///
+/// # Safety
+///
+/// As for [`slivers`].
+pub(super) unsafe fn channels_last<T: Real>(
+    isa: Isa,
+    shape: [usize; 4],
+    x: Images<T>,
+) -> (Images<T>, Slivers<T>) {
+    let [_, channels, height, width] = shape;
+    // SAFETY: the caller's.
+    let made = unsafe { slivers(isa, shape, 1, x, channels, false) };
+    let strides = [channels * height * width, 1, channels * width, channels].map(|n| n as isize);
+    (Images { data: made.data, strides }, made)
 }

@@ -26,6 +26,7 @@ pub use weight::weight;
 
 use crate::isa::Isa;
 use crate::real::Real;
+use frame::channels_last;
 use product::{Product, Steps, Weight};
 use spans::Axis;
 
@@ -111,7 +112,7 @@ fn columns(
 }
 
 /// The steps of an output whose channels are contiguous.
-fn channels_last(channels: usize, [height, width]: [usize; 2]) -> Steps {
+fn steps_of(channels: usize, [height, width]: [usize; 2]) -> Steps {
     Steps([channels * height * width, channels * width, channels].map(|n| n as isize))
 }
 
@@ -157,7 +158,7 @@ pub unsafe fn forward<T: Real>(
         },
         bias,
         out,
-        out_steps: channels_last(windows.out, places),
+        out_steps: steps_of(windows.out, places),
         bytes: windows.elements() * size_of::<T>(),
     };
     // SAFETY: the operands are the caller's, and the spans lead within them.
@@ -177,10 +178,14 @@ pub unsafe fn input<T: Real>(
     weight: Images<T>,
     out: *mut T,
 ) {
-    let Windows { batch, groups, window, size, .. } = *windows;
-    let [of_image, of_channel, of_row, of_column] = y.strides;
+    let Windows { batch, groups, window, size, places, .. } = *windows;
     let [of_out, of_inner, of_i, of_j] = weight.strides;
     let (inner, outer) = (windows.inner(), windows.outer());
+    // Rows of a tile are of several images: they meet many lines if the channels lie apart.
+    let shape = [batch, windows.out, places[0], places[1]];
+    // SAFETY: the operands are the caller's.
+    let (y, _copy) = unsafe { channels_last(isa, shape, y) };
+    let [of_image, of_channel, of_row, of_column] = y.strides;
     let [rows, along] = [0, 1].map(|a| windows.axis(a));
     let columns = columns(window, outer, of_channel, |i, j| {
         -(rows.back(i) * of_row + along.back(j) * of_column)
@@ -204,7 +209,7 @@ pub unsafe fn input<T: Real>(
         },
         bias: std::ptr::null(),
         out,
-        out_steps: channels_last(windows.channels, size),
+        out_steps: steps_of(windows.channels, size),
         bytes: windows.elements() * size_of::<T>(),
     };
     // SAFETY: the operands are the caller's, and the spans lead within them.

@@ -1,6 +1,6 @@
 //! The gradient with respect to the weight: a product whose rows are the window's elements.
 
-use super::frame::framed;
+use super::frame::{framed, slivers};
 use super::tile::{ROWS, Run, Start, Tile, run_tile};
 use super::{Images, Windows};
 use crate::isa::Isa;
@@ -11,6 +11,8 @@ use crate::threads::{self, Shared};
 
 /// Places that are summed up in registers before they are added to the sums in memory.
 const STRETCH: usize = 256;
+/// From so many uses on, an operand is worth copying.
+const OFTEN: usize = 256;
 /// Chunks for the threads to share, where there is work for so many.
 const CHUNKS: usize = 16;
 
@@ -58,14 +60,19 @@ pub unsafe fn weight<T: Real>(
     let (m, n) = (inner * taps, outer);
     let area = places[0] * places[1];
 
-    // SAFETY: the operands are the caller's.
-    let y = unsafe { channels_last(isa, [batch, windows.out, places[0], places[1]], y) };
     let last = std::array::from_fn(|a| {
         ((places[a] - 1) * stride[a] + (window[a] - 1) * dilation[a]) as isize - before[a]
     });
     let shape = [batch, channels, size[0], size[1]];
+    // What is read for each element of the window and each output channel may be copied.
+    let often = taps * outer >= OFTEN;
     // SAFETY: the operands are the caller's.
-    let x = unsafe { framed(isa, shape, x, before.map(|n| -n), last) };
+    let (x, y) = unsafe {
+        let by_channel = often && x.strides[1].abs() < x.strides[3].abs();
+        let x = framed(isa, shape, x, before.map(|n| -n), last, by_channel);
+        let shape = [batch, windows.out, places[0], places[1]];
+        (x, slivers(isa, shape, groups, y, limits.pair(), m >= OFTEN))
+    };
     let [of_image, of_channel, of_row, of_column] = x.images.strides;
 
     // Rows near each other in memory go into one tile: elements of a channel, or channels of an
@@ -102,8 +109,8 @@ pub unsafe fn weight<T: Real>(
     let pieces = CHUNKS.div_ceil(parts * slivers * groups).min(panels);
     let sums = Scratch::<T>::new(parts * groups * m * n);
     // SAFETY: each chunk writes a part of its own.
-    let (sums, from, out) = unsafe {
-        (Shared::new(sums.as_ptr()), Shared::new((x.images.data, y.data)), Shared::new(out))
+    let (sums, from, y, out) = unsafe {
+        (Shared::new(sums.as_ptr()), Shared::new(x.images.data), Shared::new(&y), Shared::new(out))
     };
     let nanoseconds = groups * m * n * batch * area * size_of::<T>() / 4 / 80;
     threads::run(parts * groups * slivers * pieces, nanoseconds, &|chunk| {
@@ -112,14 +119,13 @@ pub unsafe fn weight<T: Real>(
         let (part, group) = (chunk / groups, chunk % groups);
         let left = sliver * limits.pair();
         let width = limits.pair().min(n - left);
-        let (x, y) = from.get();
-        let x = x.wrapping_offset((group * inner) as isize * of_channel);
-        let y = y.wrapping_add(group * outer + left);
+        let x = from.get().wrapping_offset((group * inner) as isize * of_channel);
         let sums = sums.get().wrapping_add((part * groups + group) * m * n + left);
         let count = stretches.len();
         let own = cut(count, parts, part)..cut(count, parts, part + 1);
         for (index, stretch) in stretches[own].iter().enumerate() {
             let x = x.wrapping_offset(stretch.image as isize * of_image);
+            let (b, b_rows) = y.get().at(stretch.image * area, group * outer + left, width);
             for panel in cut(panels, pieces, piece)..cut(panels, pieces, piece + 1) {
                 let (up, down) = (cut(m, panels, panel), cut(m, panels, panel + 1));
                 let (mut from, mut to) = ([x; ROWS], [sums; ROWS]);
@@ -131,8 +137,8 @@ pub unsafe fn weight<T: Real>(
                     rows: from,
                     columns: columns.as_ptr(),
                     runs: std::slice::from_ref(&stretch.run),
-                    b: y.wrapping_add(stretch.image * area * windows.out),
-                    b_rows: windows.out,
+                    b,
+                    b_rows,
                     outs: to,
                     start: if index == 0 { Start::Zero } else { Start::Output },
                 };
@@ -165,43 +171,4 @@ pub unsafe fn weight<T: Real>(
             pack(isa, from, n, m, out.get().add(group * size), m);
         }
     });
-}
-
-/// An output's channels, contiguous, and the memory they are in if that is a copy.
-struct Last<T> {
-    data: *const T,
-    _memory: Option<Scratch<T>>,
-}
-
-/// Images with their channels innermost: where they lie, or a copy.
-unsafe fn channels_last<T: Real>(isa: Isa, shape: [usize; 4], y: Images<T>) -> Last<T> {
-    let [batch, channels, height, width] = shape;
-    let mut step = 1;
-    let mut dense = true;
-    for a in [1, 3, 2, 0] {
-        dense &= shape[a] == 1 || y.strides[a] == step;
-        step *= shape[a] as isize;
-    }
-    if dense {
-        return Last { data: y.data, _memory: None };
-    }
-    let [of_image, of_channel, of_row, of_column] = y.strides;
-    let size = channels * height * width;
-    let memory = Scratch::<T>::new(batch * size);
-    // SAFETY: each chunk writes an image of its own; threads only read the images.
-    let (from, to) = unsafe { (Shared::new(y.data), Shared::new(memory.as_ptr())) };
-    threads::run(batch, batch * size * size_of::<T>() / 8, &|image| {
-        let data = from.get().wrapping_offset(image as isize * of_image);
-        let to = to.get().wrapping_add(image * size);
-        let whole = of_row == of_column * width as isize;
-        let (lines, length) = if whole { (1, height * width) } else { (height, width) };
-        for i in 0..lines {
-            let data = data.wrapping_offset(i as isize * of_row);
-            let from = Matrix { data, rows: of_column, columns: of_channel };
-            let to = to.wrapping_add(i * length * channels);
-            // SAFETY: within the images and the copy.
-            unsafe { pack(isa, from, length, channels, to, channels) };
-        }
-    });
-    Last { data: memory.as_ptr(), _memory: Some(memory) }
 }
