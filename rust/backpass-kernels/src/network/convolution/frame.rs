@@ -14,9 +14,17 @@ pub(super) struct Framed<T> {
     _memory: Option<Scratch<T>>,
 }
 
+/// How a copy of images lies in memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// Each channel for itself.
+    ByChannel,
+    /// With the channels innermost.
+    ChannelsLast,
+}
+
 /// The images from row and column `first` to `last`, zero outside of them: where they lie if they
-/// have all of these and none is wanted `by_channel`, else a copy, in which each channel of an image
-/// lies for itself.
+/// have all of these and `lies_well`, else a copy.
 ///
 /// # Safety
 ///
@@ -27,12 +35,13 @@ pub(super) unsafe fn framed<T: Real>(
     x: Images<T>,
     first: [isize; 2],
     last: [isize; 2],
-    by_channel: bool,
+    layout: Layout,
+    lies_well: bool,
 ) -> Framed<T> {
     let [batch, channels, height, width] = shape;
     let [of_image, of_channel, of_row, of_column] = x.strides;
     let all_there = (0..2).all(|a| first[a] >= 0 && last[a] < [height, width][a] as isize);
-    if all_there && !by_channel {
+    if all_there && lies_well {
         let data = x.data.wrapping_offset(first[0] * of_row + first[1] * of_column);
         return Framed { images: Images { data, ..x }, _memory: None };
     }
@@ -49,6 +58,10 @@ pub(super) unsafe fn framed<T: Real>(
         if whole { (1, (bottom - top) * columns) } else { (bottom - top, right - left) };
     let plane = rows * columns;
     let size = channels * plane;
+    let steps = match layout {
+        Layout::ByChannel => [size, plane, columns, 1],
+        Layout::ChannelsLast => [size, 1, columns * channels, channels],
+    };
     let memory = Scratch::<T>::new(batch * size);
     // SAFETY: each chunk writes an image of its own; threads only read the images.
     let (from, to) = unsafe { (Shared::new(x.data), Shared::new(memory.as_ptr())) };
@@ -67,13 +80,18 @@ pub(super) unsafe fn framed<T: Real>(
             for line in 0..lines {
                 let data = from.wrapping_offset(line as isize * of_row);
                 let from = Matrix { data, rows: of_channel, columns: of_column };
-                let to = to.add((top + line) * columns + left);
-                pack(isa, from, channels, length, to, plane);
+                let to = to.add((top + line) * steps[2] + left * steps[3]);
+                match layout {
+                    Layout::ByChannel => pack(isa, from, channels, length, to, plane),
+                    Layout::ChannelsLast => {
+                        pack(isa, from.transposed(), length, channels, to, channels);
+                    }
+                }
             }
         }
     });
-    let strides = [size, plane, columns, 1].map(|n| n as isize);
-    Framed { images: Images { data: memory.as_ptr(), strides }, _memory: Some(memory) }
+    let images = Images { data: memory.as_ptr().cast_const(), strides: steps.map(|n| n as isize) };
+    Framed { images, _memory: Some(memory) }
 }
 
 /// Images with contiguous channels, all of them or in slivers; and the memory they are in if that is a
@@ -153,19 +171,19 @@ pub(super) unsafe fn slivers<T: Real>(
     Slivers { data: memory.as_ptr(), places, line: None, _memory: Some(memory) }
 }
 
-/// The images with their channels innermost, where they lie or copied.
+/// The images with contiguous channels, where they lie or copied.
 ///
 /// # Safety
 ///
-/// As for [`slivers`].
+/// As for [`framed`].
 pub(super) unsafe fn channels_last<T: Real>(
     isa: Isa,
     shape: [usize; 4],
     x: Images<T>,
-) -> (Images<T>, Slivers<T>) {
+) -> Framed<T> {
     let [_, channels, height, width] = shape;
+    let last = [height, width].map(|n| n as isize - 1);
+    let lies_well = channels == 1 || x.strides[1] == 1;
     // SAFETY: the caller's.
-    let made = unsafe { slivers(isa, shape, 1, x, channels, false) };
-    let strides = [channels * height * width, 1, channels * width, channels].map(|n| n as isize);
-    (Images { data: made.data, strides }, made)
+    unsafe { framed(isa, shape, x, [0; 2], last, Layout::ChannelsLast, lies_well) }
 }

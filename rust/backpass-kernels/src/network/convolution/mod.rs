@@ -29,6 +29,7 @@ use crate::real::Real;
 use frame::channels_last;
 use product::{Product, Steps, Weight};
 use spans::Axis;
+use tile::Left;
 
 /// Images: where the first element lies, and strides in elements along batch, channels, rows and
 /// columns.
@@ -74,6 +75,13 @@ impl Windows {
     /// Channels of the output that see an input.
     fn outer(&self) -> usize {
         self.out / self.groups
+    }
+
+    /// Whether each channel has a window of its own ("depthwise"): channels are then vectors on both
+    /// sides.
+    fn left(&self) -> Left {
+        let alone = self.inner() == 1 && self.outer() == 1 && self.groups > 1;
+        if alone { Left::Each } else { Left::One }
     }
 
     /// Along rows (0) or columns (1).
@@ -131,14 +139,27 @@ pub unsafe fn forward<T: Real>(
     bias: *const T,
     out: *mut T,
 ) {
-    let Windows { batch, groups, window, places, .. } = *windows;
+    let Windows { batch, groups, channels, window, places, size, .. } = *windows;
+    let left = windows.left();
+    let (inner, outer) = (windows.inner(), windows.outer());
+    let shape = [batch, channels, size[0], size[1]];
+    // SAFETY: the operands are the caller's.
+    let copy = (left == Left::Each).then(|| unsafe { channels_last(isa, shape, x) });
+    let x = copy.as_ref().map_or(x, |copy| copy.images);
     let [of_image, of_channel, of_row, of_column] = x.strides;
     let [of_out, of_inner, of_i, of_j] = weight.strides;
-    let (inner, outer) = (windows.inner(), windows.outer());
     let [rows, along] = [0, 1].map(|a| windows.axis(a));
     let columns = columns(window, inner, of_channel, |i, j| {
         (i * rows.dilation) as isize * of_row + (j * along.dilation) as isize * of_column
     });
+    let weight = Weight {
+        data: weight.data,
+        group: of_out * outer as isize,
+        outer: (inner, of_inner),
+        window,
+        steps: [of_i, of_j],
+        inner: (outer, of_out),
+    };
     let product = Product {
         isa,
         batch,
@@ -147,22 +168,16 @@ pub unsafe fn forward<T: Real>(
         x: x.data,
         x_steps: Steps([of_image, of_row, of_column]),
         x_group: of_channel * inner as isize,
+        left,
         columns: &columns,
-        weight: Weight {
-            data: weight.data,
-            group: of_out * outer as isize,
-            outer: (inner, of_inner),
-            window,
-            steps: [of_i, of_j],
-            inner: (outer, of_out),
-        },
+        weight,
         bias,
         out,
         out_steps: steps_of(windows.out, places),
         bytes: windows.elements() * size_of::<T>(),
     };
     // SAFETY: the operands are the caller's, and the spans lead within them.
-    unsafe { product.run() };
+    unsafe { product.together().run() };
 }
 
 /// What [`forward`] does to `x`, transposed: `y` of the output's shape spread over an input, of
@@ -179,39 +194,41 @@ pub unsafe fn input<T: Real>(
     out: *mut T,
 ) {
     let Windows { batch, groups, window, size, places, .. } = *windows;
-    let [of_out, of_inner, of_i, of_j] = weight.strides;
     let (inner, outer) = (windows.inner(), windows.outer());
     // Rows of a tile are of several images: they meet many lines if the channels lie apart.
     let shape = [batch, windows.out, places[0], places[1]];
     // SAFETY: the operands are the caller's.
-    let (y, _copy) = unsafe { channels_last(isa, shape, y) };
-    let [of_image, of_channel, of_row, of_column] = y.strides;
+    let y = unsafe { channels_last(isa, shape, y) };
+    let [of_image, of_channel, of_row, of_column] = y.images.strides;
+    let [of_out, of_inner, of_i, of_j] = weight.strides;
     let [rows, along] = [0, 1].map(|a| windows.axis(a));
     let columns = columns(window, outer, of_channel, |i, j| {
         -(rows.back(i) * of_row + along.back(j) * of_column)
     });
+    let weight = Weight {
+        data: weight.data,
+        group: of_out * outer as isize,
+        outer: (outer, of_out),
+        window,
+        steps: [of_i, of_j],
+        inner: (inner, of_inner),
+    };
     let product = Product {
         isa,
         batch,
         groups,
         spans: [&rows.pixels(), &along.pixels()],
-        x: y.data,
+        x: y.images.data,
         x_steps: Steps([of_image, of_row, of_column]),
         x_group: of_channel * outer as isize,
+        left: windows.left(),
         columns: &columns,
-        weight: Weight {
-            data: weight.data,
-            group: of_out * outer as isize,
-            outer: (outer, of_out),
-            window,
-            steps: [of_i, of_j],
-            inner: (inner, of_inner),
-        },
+        weight,
         bias: std::ptr::null(),
         out,
         out_steps: steps_of(windows.channels, size),
         bytes: windows.elements() * size_of::<T>(),
     };
     // SAFETY: the operands are the caller's, and the spans lead within them.
-    unsafe { product.run() };
+    unsafe { product.together().run() };
 }

@@ -1,7 +1,7 @@
 //! Products of windows with a weight.
 
 use super::spans::Span;
-use super::tile::{ROWS, Run, Start, Tile, run_tile};
+use super::tile::{Left, ROWS, Run, Start, Tile, run_tile};
 use crate::isa::Isa;
 use crate::matmul::{Limits, Matrix, cut, pack};
 use crate::pool::Scratch;
@@ -101,6 +101,8 @@ pub(super) struct Product<'a, T> {
     pub x_steps: Steps,
     /// From group to group.
     pub x_group: isize,
+    /// Whether every channel is a group, and all of them together one here.
+    pub left: Left,
     /// Where, from what the window's corner meets on, its elements are, for each outer channel.
     pub columns: &'a [isize],
     pub weight: Weight<T>,
@@ -129,6 +131,15 @@ impl Region<'_> {
 }
 
 impl<T: Real> Product<'_, T> {
+    /// The same, with groups of one channel as the columns of one group.
+    pub fn together(mut self) -> Self {
+        if self.left == Left::Each {
+            self.weight.inner = (self.groups, self.weight.group);
+            self.groups = 1;
+        }
+        self
+    }
+
     /// Computes it.
     ///
     /// # Safety
@@ -177,7 +188,10 @@ impl<T: Real> Product<'_, T> {
                 for index in cut(all, parts, part)..cut(all, parts, part + 1) {
                     let (group, left, columns, b) = sliver(index);
                     let channel = group * n + left;
-                    let x = self.x.wrapping_offset(group as isize * self.x_group);
+                    let x = match self.left {
+                        Left::One => self.x.wrapping_offset(group as isize * self.x_group),
+                        Left::Each => self.x.wrapping_add(left),
+                    };
                     let start = if self.bias.is_null() {
                         Start::Zero
                     } else {
@@ -200,6 +214,7 @@ impl<T: Real> Product<'_, T> {
                                 b_rows: columns,
                                 outs,
                                 start,
+                                left: self.left,
                             };
                             // SAFETY: within the operands.
                             unsafe { run_tile(isa, limits, down - up, columns, &tile) };

@@ -26,7 +26,16 @@ pub(super) struct Run {
     pub count: usize,
 }
 
-/// `outs[r][..] = sum over k in the runs of rows[r][columns[k]] * b[k][..]`.
+/// What a row of the right operand is multiplied by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    /// One element: `outs[r][j] = sum over k in the runs of rows[r][columns[k]] * b[k][j]`.
+    One,
+    /// As many: `outs[r][j] = sum over k in the runs of rows[r][columns[k] + j] * b[k][j]`.
+    Each,
+}
+
+/// A tile's operands.
 #[derive(Clone, Copy)]
 pub(super) struct Tile<'a, T> {
     pub rows: [*const T; ROWS],
@@ -36,11 +45,24 @@ pub(super) struct Tile<'a, T> {
     pub b_rows: usize,
     pub outs: [*mut T; ROWS],
     pub start: Start<T>,
+    pub left: Left,
+}
+
+/// `V` vectors, of which the last has `last` lanes.
+#[inline(always)]
+unsafe fn load<T: Real, S: Simd<T>, const V: usize>(s: S, p: *const T, last: usize) -> [S::V; V] {
+    let mut found = [s.splat(T::ZERO); V];
+    for (v, x) in found.iter_mut().enumerate() {
+        let p = p.wrapping_add(v * S::LANES);
+        // SAFETY: the caller vouches for the elements.
+        *x = unsafe { if v + 1 < V { s.load(p) } else { s.load_partial(p, last) } };
+    }
+    found
 }
 
 /// `R` rows and `V` vectors of the output, of which the last has `last` lanes.
 #[inline(always)]
-unsafe fn tile<T: Real, S: Simd<T>, const R: usize, const V: usize>(
+unsafe fn tile<T: Real, S: Simd<T>, const R: usize, const V: usize, const EACH: bool>(
     s: S,
     tile: &Tile<'_, T>,
     last: usize,
@@ -63,20 +85,13 @@ unsafe fn tile<T: Real, S: Simd<T>, const R: usize, const V: usize>(
             let mut b = tile.b.add(run.first * b_rows);
             for i in 0..run.count {
                 let column = *columns.add(i);
-                let mut row = [s.splat(T::ZERO); V];
-                for (v, y) in row.iter_mut().enumerate() {
-                    *y = if v + 1 < V {
-                        s.load(b.add(v * S::LANES))
-                    } else {
-                        s.load_partial(b.add(v * S::LANES), last)
-                    };
-                }
+                let row: [_; V] = load(s, b, last);
                 for (r, sums) in sums.iter_mut().enumerate() {
                     // Read anew each time: as many pointers fit into no registers, and what makes
                     // room for them are the sums.
-                    let x = (&raw const tile.rows[r]).read_volatile();
-                    let x = s.splat(*x.offset(column));
-                    for (sum, y) in sums.iter_mut().zip(row) {
+                    let x = (&raw const tile.rows[r]).read_volatile().offset(column);
+                    let x = if EACH { load(s, x, last) } else { [s.splat(*x); V] };
+                    for ((sum, y), x) in sums.iter_mut().zip(row).zip(x) {
                         *sum = s.fma(x, y, *sum);
                     }
                 }
@@ -96,29 +111,38 @@ unsafe fn tile<T: Real, S: Simd<T>, const R: usize, const V: usize>(
     }
 }
 
-struct RunTile<'a, T, const R: usize, const V: usize> {
+struct RunTile<'a, T, const R: usize, const V: usize, const EACH: bool> {
     tile: &'a Tile<'a, T>,
     last: usize,
 }
 
-impl<T: Real, const R: usize, const V: usize> Kernel<T> for RunTile<'_, T, R, V> {
+impl<T: Real, const R: usize, const V: usize, const EACH: bool> Kernel<T>
+    for RunTile<'_, T, R, V, EACH>
+{
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
         // SAFETY: whoever made it vouches for the operands.
-        unsafe { tile::<T, S, R, V>(s, self.tile, self.last) };
+        unsafe { tile::<T, S, R, V, EACH>(s, self.tile, self.last) };
     }
 }
 
 macro_rules! sizes {
-    ($isa:ident $tile:ident $last:ident $size:ident; $($r:literal)*) => {
+    ($isa:ident $tile:ident $last:ident $size:expr; $($r:literal)*) => {
         match $size {
-            // SAFETY: the caller vouches for the operands and the processor.
-            $(($r, 1) => unsafe { dispatch($isa, RunTile::<T, $r, 1> { tile: $tile, last: $last }) },
-              ($r, 2) => unsafe { dispatch($isa, RunTile::<T, $r, 2> { tile: $tile, last: $last }) },)*
+            $(
+                ($r, 1, Left::One) => sizes!(@run $isa $tile $last $r 1 false),
+                ($r, 2, Left::One) => sizes!(@run $isa $tile $last $r 2 false),
+                ($r, 1, Left::Each) => sizes!(@run $isa $tile $last $r 1 true),
+                ($r, 2, Left::Each) => sizes!(@run $isa $tile $last $r 2 true),
+            )*
             _ => unreachable!("tiles are no larger"),
         }
+    };
+    (@run $isa:ident $tile:ident $last:ident $r:literal $v:literal $each:literal) => {
+        // SAFETY: the caller vouches for the operands and the processor.
+        unsafe { dispatch($isa, RunTile::<T, $r, $v, $each> { tile: $tile, last: $last }) }
     };
 }
 
@@ -137,6 +161,5 @@ pub(super) unsafe fn run_tile<T: Real>(
 ) {
     let vectors = columns.div_ceil(limits.lanes);
     let last = columns - (vectors - 1) * limits.lanes;
-    let size = (rows, vectors);
-    sizes!(isa tile last size; 1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+    sizes!(isa tile last (rows, vectors, tile.left); 1 2 3 4 5 6 7 8 9 10 11 12 13 14);
 }

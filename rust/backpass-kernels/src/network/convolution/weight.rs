@@ -1,7 +1,7 @@
 //! The gradient with respect to the weight: a product whose rows are the window's elements.
 
-use super::frame::{framed, slivers};
-use super::tile::{ROWS, Run, Start, Tile, run_tile};
+use super::frame::{Layout, framed, slivers};
+use super::tile::{Left, ROWS, Run, Start, Tile, run_tile};
 use super::{Images, Windows};
 use crate::isa::Isa;
 use crate::matmul::{Limits, Matrix, cut, pack};
@@ -51,11 +51,14 @@ pub unsafe fn weight<T: Real>(
     x: Images<T>,
     out: *mut T,
 ) {
-    let Windows { batch, channels, groups, size, places, window, stride, dilation, before, .. } =
-        *windows;
+    let Windows { batch, channels, size, places, window, stride, dilation, before, .. } = *windows;
     // SAFETY: the caller vouches for the processor.
     let limits = unsafe { Limits::of::<T>(isa) };
-    let (inner, outer) = (windows.inner(), windows.outer());
+    let left_operand = windows.left();
+    let (groups, inner, outer) = match left_operand {
+        Left::One => (windows.groups, windows.inner(), windows.outer()),
+        Left::Each => (1, 1, channels),
+    };
     let taps = window[0] * window[1];
     let (m, n) = (inner * taps, outer);
     let area = places[0] * places[1];
@@ -64,12 +67,18 @@ pub unsafe fn weight<T: Real>(
         ((places[a] - 1) * stride[a] + (window[a] - 1) * dilation[a]) as isize - before[a]
     });
     let shape = [batch, channels, size[0], size[1]];
-    // What is read for each element of the window and each output channel may be copied.
-    let often = taps * outer >= OFTEN;
+    let [_, of_channel, _, of_column] = x.strides;
+    let (layout, lies_well) = match left_operand {
+        Left::Each => (Layout::ChannelsLast, channels == 1 || of_channel == 1),
+        // Places that follow each other are read in turn.
+        Left::One => {
+            let often = taps * outer >= OFTEN;
+            (Layout::ByChannel, of_channel.abs() >= of_column.abs() || !often)
+        }
+    };
     // SAFETY: the operands are the caller's.
     let (x, y) = unsafe {
-        let by_channel = often && x.strides[1].abs() < x.strides[3].abs();
-        let x = framed(isa, shape, x, before.map(|n| -n), last, by_channel);
+        let x = framed(isa, shape, x, before.map(|n| -n), last, layout, lies_well);
         let shape = [batch, windows.out, places[0], places[1]];
         (x, slivers(isa, shape, groups, y, limits.pair(), m >= OFTEN))
     };
@@ -77,7 +86,7 @@ pub unsafe fn weight<T: Real>(
 
     // Rows near each other in memory go into one tile: elements of a channel, or channels of an
     // element.
-    let by_channel = taps == 1 || of_channel.abs() > of_column.abs();
+    let by_channel = taps == 1 || inner == 1 || of_channel.abs() > of_column.abs();
     let (of_i, of_j) = (dilation[0] as isize * of_row, dilation[1] as isize * of_column);
     let rows: Vec<isize> = (0..m)
         .map(|row| {
@@ -119,7 +128,10 @@ pub unsafe fn weight<T: Real>(
         let (part, group) = (chunk / groups, chunk % groups);
         let left = sliver * limits.pair();
         let width = limits.pair().min(n - left);
-        let x = from.get().wrapping_offset((group * inner) as isize * of_channel);
+        let x = from.get().wrapping_offset(match left_operand {
+            Left::One => (group * inner) as isize * of_channel,
+            Left::Each => left as isize,
+        });
         let sums = sums.get().wrapping_add((part * groups + group) * m * n + left);
         let count = stretches.len();
         let own = cut(count, parts, part)..cut(count, parts, part + 1);
@@ -141,6 +153,7 @@ pub unsafe fn weight<T: Real>(
                     b_rows,
                     outs: to,
                     start: if index == 0 { Start::Zero } else { Start::Output },
+                    left: left_operand,
                 };
                 // SAFETY: within the operands.
                 unsafe { run_tile(isa, limits, down - up, width, &tile) };
