@@ -264,18 +264,24 @@ impl<T: Real> Product<'_, T> {
         let [vertical, horizontal] = region.spans;
         let (line, mut j) = (first / horizontal.count, first % horizontal.count);
         let (mut image, mut i) = (image + line / vertical.count, line % vertical.count);
+        let x_step = horizontal.meets_step as isize * self.x_steps.0[2];
+        let out_step = horizontal.step as isize * self.out_steps.0[2];
         let (mut rows, mut outs) = ([x; ROWS], [out; ROWS]);
-        for r in 0..count {
+        let mut r = 0;
+        while r < count {
             let (meets_row, row) = vertical.at(i);
             let (meets_column, column) = horizontal.at(j);
-            rows[r] = x.wrapping_offset(self.x_steps.at(image, meets_row, meets_column));
-            outs[r] = out.wrapping_offset(self.out_steps.at(image, row, column));
-            j += 1;
-            if j == horizontal.count {
-                (i, j) = (i + 1, 0);
-                if i == vertical.count {
-                    (image, i) = (image + 1, 0);
-                }
+            let mut x = x.wrapping_offset(self.x_steps.at(image, meets_row, meets_column));
+            let mut out = out.wrapping_offset(self.out_steps.at(image, row, column));
+            let end = count.min(r + horizontal.count - j);
+            for (from, to) in rows[r..end].iter_mut().zip(&mut outs[r..end]) {
+                (*from, *to) = (x, out);
+                x = x.wrapping_offset(x_step);
+                out = out.wrapping_offset(out_step);
+            }
+            (r, i, j) = (end, i + 1, 0);
+            if i == vertical.count {
+                (image, i) = (image + 1, 0);
             }
         }
         (rows, outs)

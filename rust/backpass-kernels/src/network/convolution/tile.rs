@@ -60,89 +60,107 @@ unsafe fn load<T: Real, S: Simd<T>, const V: usize>(s: S, p: *const T, last: usi
     found
 }
 
-/// `R` rows and `V` vectors of the output, of which the last has `last` lanes.
+/// `R` rows and `V` vectors of the output, of which the last has `last` lanes. Each is the sum of
+/// `C` chains: a few would wait for each other.
 #[inline(always)]
-unsafe fn tile<T: Real, S: Simd<T>, const R: usize, const V: usize, const EACH: bool>(
+unsafe fn tile<T, S, const R: usize, const V: usize, const C: usize, const EACH: bool>(
     s: S,
     tile: &Tile<'_, T>,
     last: usize,
-) {
+) where
+    T: Real,
+    S: Simd<T>,
+{
     let Tile { b_rows, start, .. } = *tile;
     let lanes = |v: usize| if v + 1 < V { S::LANES } else { last };
-    let mut sums = [[s.splat(T::ZERO); V]; R];
+    let mut sums = [[[s.splat(T::ZERO); V]; R]; C];
     // SAFETY: the caller vouches for the operands; `last` lanes of the last vector are used.
     unsafe {
         if let Start::Bias(bias) = start {
-            for v in 0..V {
-                let bias = s.load_partial(bias.add(v * S::LANES), lanes(v));
-                for sums in &mut sums {
-                    sums[v] = bias;
-                }
-            }
+            let bias = load(s, bias, last);
+            sums[0] = [bias; R];
         }
         for run in tile.runs {
-            let columns = tile.columns.add(run.first);
+            let mut column = tile.columns.add(run.first);
             let mut b = tile.b.add(run.first * b_rows);
-            for i in 0..run.count {
-                let column = *columns.add(i);
+            let mut step = |sums: &mut [[S::V; V]; R]| {
+                let at = *column;
                 let row: [_; V] = load(s, b, last);
                 for (r, sums) in sums.iter_mut().enumerate() {
                     // Read anew each time: as many pointers fit into no registers, and what makes
                     // room for them are the sums.
-                    let x = (&raw const tile.rows[r]).read_volatile().offset(column);
+                    let x = (&raw const tile.rows[r]).read_volatile().offset(at);
                     let x = if EACH { load(s, x, last) } else { [s.splat(*x); V] };
                     for ((sum, y), x) in sums.iter_mut().zip(row).zip(x) {
                         *sum = s.fma(x, y, *sum);
                     }
                 }
+                column = column.wrapping_add(1);
                 b = b.wrapping_add(b_rows);
+            };
+            for _ in 0..run.count / C {
+                for sums in &mut sums {
+                    step(sums);
+                }
+            }
+            for _ in 0..run.count % C {
+                step(&mut sums[0]);
             }
         }
-        for (sums, out) in sums.iter().zip(tile.outs) {
-            for (v, &sum) in sums.iter().enumerate() {
+        for (r, out) in tile.outs[..R].iter().enumerate() {
+            for v in 0..V {
                 let to = out.add(v * S::LANES);
-                let sum = match start {
-                    Start::Output => s.add(s.load_partial(to, lanes(v)), sum),
-                    _ => sum,
-                };
+                let mut sum = sums[0][r][v];
+                for other in &sums[1..] {
+                    sum = s.add(sum, other[r][v]);
+                }
+                if let Start::Output = start {
+                    sum = s.add(s.load_partial(to, lanes(v)), sum);
+                }
                 s.store_partial(to, lanes(v), sum);
             }
         }
     }
 }
 
-struct RunTile<'a, T, const R: usize, const V: usize, const EACH: bool> {
+struct RunTile<'a, T, const R: usize, const V: usize, const C: usize, const EACH: bool> {
     tile: &'a Tile<'a, T>,
     last: usize,
 }
 
-impl<T: Real, const R: usize, const V: usize, const EACH: bool> Kernel<T>
-    for RunTile<'_, T, R, V, EACH>
+impl<T, const R: usize, const V: usize, const C: usize, const EACH: bool> Kernel<T>
+    for RunTile<'_, T, R, V, C, EACH>
+where
+    T: Real,
 {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
-        // SAFETY: whoever made it vouches for the operands.
-        unsafe { tile::<T, S, R, V, EACH>(s, self.tile, self.last) };
+        // Larger tiles are never asked for.
+        if R <= S::ROWS {
+            // SAFETY: whoever made it vouches for the operands.
+            unsafe { tile::<T, S, R, V, C, EACH>(s, self.tile, self.last) };
+        }
     }
 }
 
 macro_rules! sizes {
-    ($isa:ident $tile:ident $last:ident $size:expr; $($r:literal)*) => {
+    ($isa:ident $tile:ident $last:ident $size:expr; $($r:literal $chains:literal),*) => {
         match $size {
             $(
-                ($r, 1, Left::One) => sizes!(@run $isa $tile $last $r 1 false),
-                ($r, 2, Left::One) => sizes!(@run $isa $tile $last $r 2 false),
-                ($r, 1, Left::Each) => sizes!(@run $isa $tile $last $r 1 true),
-                ($r, 2, Left::Each) => sizes!(@run $isa $tile $last $r 2 true),
+                ($r, 1, Left::One) => sizes!(@run $isa $tile $last $r 1 $chains false),
+                ($r, 2, Left::One) => sizes!(@run $isa $tile $last $r 2 $chains false),
+                ($r, 1, Left::Each) => sizes!(@run $isa $tile $last $r 1 $chains true),
+                ($r, 2, Left::Each) => sizes!(@run $isa $tile $last $r 2 $chains true),
             )*
             _ => unreachable!("tiles are no larger"),
         }
     };
-    (@run $isa:ident $tile:ident $last:ident $r:literal $v:literal $each:literal) => {
+    (@run $isa:ident $tile:ident $last:ident
+     $r:literal $v:literal $chains:literal $each:literal) => {
         // SAFETY: the caller vouches for the operands and the processor.
-        unsafe { dispatch($isa, RunTile::<T, $r, $v, $each> { tile: $tile, last: $last }) }
+        unsafe { dispatch($isa, RunTile::<T, $r, $v, $chains, $each> { tile: $tile, last: $last }) }
     };
 }
 
@@ -161,5 +179,5 @@ pub(super) unsafe fn run_tile<T: Real>(
 ) {
     let vectors = columns.div_ceil(limits.lanes);
     let last = columns - (vectors - 1) * limits.lanes;
-    sizes!(isa tile last (rows, vectors, tile.left); 1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+    sizes!(isa tile last (rows, vectors, tile.left); 1 4, 2 2, 3 2, 4 1, 5 1, 6 1, 7 1, 8 1, 9 1, 10 1, 11 1, 12 1, 13 1, 14 1);
 }
