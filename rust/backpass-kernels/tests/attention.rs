@@ -46,9 +46,8 @@ fn heads<T>(x: &[T], count: usize, rows: usize, columns: usize, layout: Layout) 
 }
 
 fn at<T: Pick>(x: &Heads<T>, head: usize, i: usize, j: usize) -> f64 {
-    let offset = head as isize * x.stack[2]
-        + i as isize * x.matrix.rows
-        + j as isize * x.matrix.columns;
+    let offset =
+        head as isize * x.stack[2] + i as isize * x.matrix.rows + j as isize * x.matrix.columns;
     // SAFETY: within the operand.
     unsafe { *x.matrix.data.offset(offset) }.wide()
 }
@@ -230,16 +229,8 @@ fn bits_do_not_depend_on_the_number_of_threads() {
     let _lock = THREADS.lock();
     let before = num_threads();
     for (count, n, m) in [(1, 300, 1200), (3, 700, 90), (5, 200, 600)] {
-        let case = Case {
-            count,
-            n,
-            m,
-            d: 16,
-            e: 24,
-            layout: Layout::Beside,
-            causal: m < n,
-            masked: true,
-        };
+        let case =
+            Case { count, n, m, d: 16, e: 24, layout: Layout::Beside, causal: m < n, masked: true };
         for isa in Isa::available() {
             let runs = [1, 2, 3].map(|threads| {
                 set_num_threads(threads);

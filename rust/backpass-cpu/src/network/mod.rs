@@ -2,9 +2,9 @@
 
 mod activations;
 mod attention;
+mod convolution;
 mod images;
 mod pooling;
-mod convolution;
 
 use pyo3::ffi;
 
@@ -12,6 +12,6 @@ use pyo3::ffi;
 pub type Family = &'static [(&'static str, ffi::PyCFunctionFastWithKeywords)];
 
 /// All families.
+pub static FAMILIES: &[Family] = &[activations::KERNELS, attention::KERNELS, pooling::KERNELS];
 pub static FAMILIES: &[Family] =
-    &[activations::KERNELS, attention::KERNELS, pooling::KERNELS];
-pub static FAMILIES: &[Family] = &[convolution::KERNELS];
+    &[activations::KERNELS, attention::KERNELS, convolution::KERNELS, pooling::KERNELS];
