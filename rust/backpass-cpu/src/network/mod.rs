@@ -12,6 +12,5 @@ use pyo3::ffi;
 pub type Family = &'static [(&'static str, ffi::PyCFunctionFastWithKeywords)];
 
 /// All families.
-pub static FAMILIES: &[Family] = &[activations::KERNELS, attention::KERNELS, pooling::KERNELS];
 pub static FAMILIES: &[Family] =
     &[activations::KERNELS, attention::KERNELS, convolution::KERNELS, pooling::KERNELS];
