@@ -458,9 +458,7 @@ def max_pool2d_pick(
     width = 16 // SIZES[x.dtype.char]
     while (windows.channels if across else windows.counts[1]) % width or winner.data.ptr % width:
         width //= 2
-    _launch(
-        "max_pool2d_pick", x.dtype.char, width, windows, "B", (laid, winner, placed), out.size
-    )
+    _launch("max_pool2d_pick", x.dtype.char, width, windows, "B", (laid, winner, placed), out.size)
     return out
 
 
@@ -474,9 +472,7 @@ def avg_pool2d(
     count_include_pad: bool,
 ) -> Any:
     """Return the mean of what the window sees at each place."""
-    return _forward(
-        "avg_pool2d", x, size, window, stride, padding, counted=count_include_pad
-    )
+    return _forward("avg_pool2d", x, size, window, stride, padding, counted=count_include_pad)
 
 
 def avg_pool2d_input(
