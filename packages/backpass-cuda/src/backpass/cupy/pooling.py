@@ -187,7 +187,7 @@ _BACK_ACROSS = """const int c = column + PW - kj * DW;
             for (int j = 0; j < WIDTH; ++j) {{ {add} }}"""
 _BACK_ALONG = """#pragma unroll
             for (int j = 0; j < WIDTH; ++j) {{
-                // `column` is a multiple of the width: so the compiler knows which windows there are.
+                // `column` is a multiple of the width: the compiler knows which windows there are.
                 const int c = j + PW - kj * DW;
                 const bool known = WIDTH % SW == 0;
                 if (known ? (c % SW + SW) % SW != 0 : (column + c) % SW != 0) continue;
