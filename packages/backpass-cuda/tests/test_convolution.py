@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import backpass.cupy as cp
 from backpass.cupy import cudnn, precision
-from backpass.cupy.convolution import KERNELS, depthwise, direct, kernels, own, strips, sums
+from backpass.cupy.convolution import KERNELS, by_cudnn, kernels, own, strips, sums
 from backpass.cupy.convolution.geometry import Geometry, is_channels_last
 from backpass.cupy.plans import Plans
 
@@ -97,19 +97,32 @@ def with_cudnn(stand_in, monkeypatch, cupy):
         pytest.skip("there is no cuDNN")
 
 
-@pytest.fixture(params=["as chosen", "products", "cuDNN"])
+#: The modules that compute, each after those before it.
+WAYS = {
+    "as chosen": None,
+    "products": (own,),
+    "strips and products": (strips, own),
+    "cuDNN and products": (by_cudnn, own),
+}
+
+
+@pytest.fixture(params=WAYS)
 def way(request, monkeypatch):
-    """Go each way: without cuDNN, with nothing but products, and by cuDNN where that can be."""
+    """Go each way: as chosen without cuDNN, or in one order for all geometries."""
     monkeypatch.setattr(kernels, "_plans", Plans())
-    if request.param != "as chosen":
-        for module in (direct, depthwise, strips):
-            monkeypatch.setattr(module, "takes", lambda *args: False)
-    if request.param == "cuDNN":
-        request.getfixturevalue("with_cudnn")
-        yield request.param
-    else:
+    ways = WAYS[request.param]
+    if ways is None:
         with cudnn.without_cudnn():
             yield request.param
+        return
+    if by_cudnn in ways:
+        request.getfixturevalue("with_cudnn")
+
+    def chosen(name, geometry, dtype, how):
+        return [x for x in ways if x is not strips or strips.takes(name, geometry, dtype)]
+
+    monkeypatch.setattr(kernels, "_ways", chosen)
+    yield request.param
 
 
 class Call:
@@ -207,16 +220,14 @@ def test_images_come_out_channels_last_and_weights_in_order(dtype, way, cupy):
     assert found["conv2d_weight"].flags.c_contiguous
 
 
-@pytest.mark.parametrize("way", ["products", "strips"])
+@pytest.mark.parametrize("ways", [(own,), (strips, own)], ids=["products", "strips"])
 @pytest.mark.parametrize("dtype", EPS)
-def test_blocks_of_the_batch(dtype, way, cupy, monkeypatch):
-    call = Call(dtype, batch=7, channels=8, padding=((1, 1), (1, 1)))
+def test_blocks_of_the_batch(dtype, ways, cupy, monkeypatch):
+    call = Call(dtype, batch=7, channels=8, out=8, padding=((1, 1), (1, 1)))
     monkeypatch.setattr(kernels, "_plans", Plans())
     monkeypatch.setattr(own, "BLOCK", 3 * 30 * 80 * 4)
-    if way == "products":
-        monkeypatch.setattr(strips, "takes", lambda *args: False)
-    with cudnn.without_cudnn():
-        found = call.found(cupy.asarray)
+    monkeypatch.setattr(kernels, "_ways", lambda *args: ways[:1])
+    found = call.found(cupy.asarray)
     for name, right in call.rights().items():
         check(found[name], right)
     assert len(own.blocks(own.Columns(call.geometry, numpy.dtype(dtype_of(dtype))), 4)) > 1
@@ -333,37 +344,33 @@ def test_it_can_be_forbidden(with_cudnn):
     assert cudnn.is_there()
 
 
-def way_of(call, cupy):
-    """Return the module whose plan computes `conv2d`."""
-    plans = Plans()
-    before, kernels._plans = kernels._plans, plans
-    try:
-        x, weight = cupy.asarray(call.x), cupy.asarray(call.weight)
-        KERNELS["conv2d"](x, weight, None, **call.keywords)
-    finally:
-        kernels._plans = before
-    (plan,) = plans.values()
+def way_of(call):
+    """Return the module that computes `conv2d`."""
+    plan = kernels._plan("forward", call.geometry, call.x.dtype, False)
     return plan.__module__.rpartition(".")[2]
 
 
-def test_each_geometry_goes_its_way(with_cudnn, cupy):
-    assert way_of(Call("float16", channels=1), cupy) == "direct"
-    assert way_of(Call("float16", channels=8, out=8), cupy) == "by_cudnn"
-    assert way_of(Call("float64", channels=8, out=8), cupy) == "strips"
-    assert way_of(Call("float64", channels=8, out=8, groups=2), cupy) == "own"
-    assert way_of(Call("float64", channels=8, out=8, groups=8), cupy) == "depthwise"
-    assert way_of(Call("float16", channels=32, padding=((0, -1), (0, 0))), cupy) == "strips"
+def test_each_geometry_goes_its_way(with_cudnn):
+    assert way_of(Call("float16", channels=1)) == "direct"
+    assert way_of(Call("float16", channels=8, out=8)) == "by_cudnn"
+    assert way_of(Call("float16", channels=8, out=8, window=(1, 1))) == "own"
+    assert way_of(Call("float32", channels=8, out=8)) == "strips"
+    assert way_of(Call("float32", channels=8, out=8, groups=8)) == "by_cudnn"
+    assert way_of(Call("float64", channels=8, out=8, groups=2)) == "own"
+    assert way_of(Call("float64", channels=8, out=8, groups=8)) == "depthwise"
+    assert way_of(Call("float16", channels=32, padding=((0, -1), (0, 0)))) == "strips"
 
 
-def test_tensor_cores_are_for_halves_and_tf32(with_cudnn, stand_in, cupy):
+def test_tensor_cores_are_for_halves_and_tf32(with_cudnn, stand_in, monkeypatch, cupy):
     if stand_in is None:
         pytest.skip("which engine has run is known of the stand-in only")
+    monkeypatch.setattr(kernels, "_ways", lambda *args: [by_cudnn])
     engine = ctypes.c_int.in_dll(stand_in, "cudnn_stand_in_engine")
     before, found = precision.current, []
     try:
         for dtype, how in [("float32", "highest"), ("float32", "tf32"), ("float16", "highest")]:
             cp.set_matmul_precision(how)
-            Call(dtype, channels=8).found(cupy.asarray)
+            Call(dtype).found(cupy.asarray)
             found.append(engine.value)
     finally:
         cp.set_matmul_precision(before)
@@ -371,7 +378,7 @@ def test_tensor_cores_are_for_halves_and_tf32(with_cudnn, stand_in, cupy):
 
 
 def test_threads_have_handles_of_their_own(with_cudnn, cupy):
-    call, made = Call("float32", channels=8), []
+    call, made = Call("float16", channels=8), []
     right = call.rights()["conv2d"]
 
     def run():

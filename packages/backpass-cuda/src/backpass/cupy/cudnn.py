@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from backpass.cupy.library import library, ndarray
+from backpass.cupy.plans import Plans
 
 #: Major versions of other numbers might have other numbers for their attributes.
 _MAJOR = 9
@@ -257,7 +258,7 @@ class Graph:
     Parameters
     ----------
     operation
-        Of arrays with the numbers 1 to `count`.
+        Of arrays that are numbered from 1 on.
     refused
         Numerical notes that the engine must not have.
 
@@ -267,7 +268,7 @@ class Graph:
         If no engine is left.
     """
 
-    def __init__(self, operation: Descriptor, count: int, refused: frozenset[int]) -> None:
+    def __init__(self, operation: Descriptor, refused: frozenset[int]) -> None:
         handle = _handle()
         graph = Descriptor(
             OPERATION_GRAPH,
@@ -286,31 +287,32 @@ class Graph:
                     continue
                 (self._workspace,) = plan.numbers(_PLAN_WORKSPACE, INT64, 1)
                 if self._workspace <= WORKSPACE:
-                    self._plan, self._held = plan, graph
-                    self._ids = (ctypes.c_int64 * count)(*range(1, count + 1))
-                    self._pointers = ctypes.c_void_p * count
+                    self._plan, self._packs = plan, Plans()
                     return
         raise Unsupported("no engine does this")
 
     def __call__(self, *arrays: Any) -> None:
         """Execute it, in the current stream."""
-        cudnn = _load()
-        put = cudnn.cudnnBackendSetAttribute
-        pack = Descriptor(VARIANT_PACK)
-        at, count = pack.value, ctypes.c_int64(len(arrays))
-        pointers = self._pointers(*[x.data.ptr for x in arrays])
-        one = ctypes.c_int64(1)
         workspace = ndarray((self._workspace,), "uint8")
-        there = ctypes.c_void_p(workspace.data.ptr or None)
-        status = (
-            put(at, _PACK_IDS, INT64, count, self._ids)
-            or put(at, _PACK_POINTERS, _VOID_PTR, count, pointers)
-            or put(at, _PACK_WORKSPACE, _VOID_PTR, one, ctypes.byref(there))
-            or cudnn.cudnnBackendFinalize(at)
-            or cudnn.cudnnBackendExecute(_handle(), self._plan.value, at)
-        )
+        addresses = (*[x.data.ptr for x in arrays], workspace.data.ptr)
+        pack = self._packs.get(addresses)
+        if pack is None:
+            pack = self._packs.keep(addresses, self._pack(*addresses))
+        status = _load().cudnnBackendExecute(_handle(), self._plan.value, pack.value)
         if status:
             raise RuntimeError(f"cuDNN failed with status {status}")
+
+    def _pack(self, *addresses: int) -> Descriptor:
+        """Describe arrays and a workspace by their addresses; a pool gives the same ones often."""
+        *arrays, workspace = addresses
+        return Descriptor(
+            VARIANT_PACK,
+            [
+                (_PACK_IDS, INT64, range(1, len(arrays) + 1)),
+                (_PACK_POINTERS, _VOID_PTR, arrays),
+                (_PACK_WORKSPACE, _VOID_PTR, [workspace or None]),
+            ],
+        )
 
 
 def _configurations(graph: Descriptor, mode: int) -> list[Descriptor]:

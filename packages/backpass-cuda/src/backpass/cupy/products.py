@@ -248,7 +248,7 @@ class Task(NamedTuple):
             tuple([axis.length for axis in self.axes]),
             tuple([tuple([axis[i] * self.itemsize for axis in self.axes]) for i in (1, 2)]),
         )
-        kernel, blocks, steps = _addresses(len(self.axes)), -(-count // THREADS), by.packed()
+        kernel, blocks, steps = addresses(len(self.axes)), -(-count // THREADS), by.packed()
 
         def launch(handle: Any, x: int, y: int, ans: int) -> int:
             found = ndarray((3, count), _ADDRESS)
@@ -264,7 +264,7 @@ class Task(NamedTuple):
 
 
 @functools.cache
-def _addresses(axes: int) -> Kernel:
+def addresses(axes: int) -> Kernel:
     """Return the kernel that writes down where each x, y and result of a stack begins."""
     struct = Strides((0,) * axes, ((0,) * axes,) * 2).struct
     return Kernel(

@@ -71,7 +71,7 @@ def _graph(geometry: Geometry, dtype: Any, how: str, kind: int) -> cudnn.Graph:
     refused = _NEVER
     if dtype.name == "float32" and how != "tf32":
         refused |= {cudnn.TENSOR_CORE}
-    return cudnn.Graph(operation, 3, refused)
+    return cudnn.Graph(operation, refused)
 
 
 def forward(geometry: Geometry, dtype: Any, how: str, biased: bool) -> Plan:

@@ -2,7 +2,7 @@
 
 The columns of so short windows would take as much memory as the output.  So a block gathers the
 windows of some pixels in its own memory, and multiplies them there; the bias is added on the way
-out.  A thread holds four pixels, or window's elements, by four output channels.
+out.  A thread has four pixels by four output channels.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _OUTS = 32
 _PIXELS = 4 * THREADS * 4 // _OUTS
 #: What a block has of its own memory, in bytes.
 _MEMORY = 44_000
-#: Backward it goes through the pixels in chunks, of which it has at least so many; and so many
-#: blocks share them, about.
-_LEAST, _SHARES = 4, 528
+#: Backward it goes through the pixels in chunks of so many; at least so many chunks are worth a
+#: block, and at most so many blocks share them.
+_CHUNK, _LEAST, _SHARES = 64, 4, 528
 
 #: As in `own`.
 Plan = Callable[..., Any]
@@ -69,8 +69,7 @@ def to_weight(geometry: Geometry, dtype: Any, how: str) -> Plan:
     windows, kernel = Columns(g, dtype, tight=True).windows, _to_weight(dtype.name, g.elements)
     sums = numpy.dtype("float64" if dtype.name == "float64" else "float32")
     tiles, pixels = -(-g.out // _OUTS), g.batch * g.places
-    chunk = _chunk(dtype.name)
-    splits = max(1, min(-(-pixels // (chunk * _LEAST)), _SHARES // tiles))
+    splits = max(1, min(-(-pixels // (_CHUNK * _LEAST)), _SHARES // tiles))
     shape, rest = (g.out, g.inner, *g.window), (pixels, tiles, splits, g.out, windows)
 
     def compute(y: Any, x: Any) -> Any:
@@ -92,7 +91,6 @@ def _head(name: str, elements: int) -> str:
     They are numbered as in a weight: by their channel first.
     """
     number = NUMBERS[name]
-    fma = "fma" if number.summed == "double" else "fmaf"
     return f"""{HEADERS.get(name, "")}
 typedef {number.stored} U;
 typedef {number.summed} T;
@@ -131,15 +129,11 @@ __device__ inline void look(
         seen[k * apart] = found;
     }}
 }}
-
-__device__ inline void multiply(T sums[4][4], const Four& x, const Four& y) {{
-    #pragma unroll
-    for (int a = 0; a < 4; ++a) {{
-        #pragma unroll
-        for (int b = 0; b < 4; ++b) sums[a][b] = {fma}(x.v[a], y.v[b], sums[a][b]);
-    }}
-}}
 """
+
+
+def _fma(name: str) -> str:
+    return "fma" if name == "float64" else "fmaf"
 
 
 @functools.cache
@@ -172,8 +166,14 @@ extern "C" __global__ void {title}(
     const int group = threadIdx.x % {_OUTS // 4}, spot = threadIdx.x / {_OUTS // 4};
     T sums[4][4] = {{}};
     #pragma unroll 5
-    for (int k = 0; k < {elements}; ++k)
-        multiply(sums, seen[k * {_PIXELS // 4} + spot], weights[k * {_OUTS // 4} + group]);
+    for (int k = 0; k < {elements}; ++k) {{
+        const Four four = seen[k * {_PIXELS // 4} + spot], own = weights[k * {_OUTS // 4} + group];
+        #pragma unroll
+        for (int a = 0; a < 4; ++a) {{
+            #pragma unroll
+            for (int b = 0; b < 4; ++b) sums[a][b] = {_fma(name)}(four.v[a], own.v[b], sums[a][b]);
+        }}
+    }}
     const int first = tile * {_OUTS} + 4 * group;
     if (biased) {{
         #pragma unroll
@@ -204,18 +204,17 @@ extern "C" __global__ void {title}(
     )
 
 
-def _chunk(name: str) -> int:
-    """Return how many pixels a block looks at together, backward."""
-    return 32 if name == "float64" else 64
-
-
 @functools.cache
 def _to_weight(name: str, elements: int) -> Kernel:
+    """Return the kernel that adds up shares of the pixels: a lane has a channel, and all elements.
+
+    The windows of a chunk of pixels lie in the block's memory, where a warp reads one at once.
+    """
     number, title = NUMBERS[name], "backpass_short_windows_weight"
-    fours, groups, chunk = -(-elements // 4), _OUTS // 4, _chunk(name)
-    units = fours * groups
-    slices = THREADS // units
+    fours = -(-elements // 4)
+    warps = THREADS // _OUTS
     given = number.load.format("y[p * outs + out]")
+    fma = _fma(name)
     return Kernel(
         title,
         f"""{_head(name, elements)}
@@ -223,61 +222,55 @@ extern "C" __global__ void {title}(
     const U* y, const U* x, T* parts,
     long long pixels, long long tiles, long long splits, long long outs, Windows w
 ) {{
-    __shared__ Four seen[{chunk * fours}], given[{chunk * groups}], held[{units * 4}];
+    __shared__ Four seen[{_CHUNK * fours}];
+    __shared__ T held[{THREADS}];
     __shared__ Places places;
     const int tile = blockIdx.x % (int)tiles, split = blockIdx.x / (int)tiles;
+    const int lane = threadIdx.x % {_OUTS}, warp = threadIdx.x / {_OUTS};
+    const int out = tile * {_OUTS} + lane;
+    const bool live = out < outs;
     find(places, w);
     // What lies beyond the last element is 0.
-    for (int t = threadIdx.x; t < {chunk * fours}; t += {THREADS}) seen[t] = Four{{}};
+    for (int t = threadIdx.x; t < {_CHUNK * fours}; t += {THREADS}) seen[t] = Four{{}};
     __syncthreads();
-    const int unit = threadIdx.x % {units}, slice = threadIdx.x / {units};
-    const int four = unit / {groups}, group = unit % {groups};
-    const int pixel = threadIdx.x % {chunk};
-    T sums[4][4] = {{}};
-    for (long long start = (long long)split * {chunk}; start < pixels; start += splits * {chunk}) {{
-        look(x, (T*)seen + pixel * {fours * 4}, start + pixel, pixels, threadIdx.x / {chunk},
-             {THREADS // chunk}, 1, places, w);
-        for (int t = threadIdx.x; t < {chunk * _OUTS}; t += {THREADS}) {{
-            const long long p = start + t / {_OUTS};
-            const int out = tile * {_OUTS} + t % {_OUTS};
-            ((T*)given)[t] = p < pixels && out < outs ? {given} : T(0);
-        }}
-        __syncthreads();
-        if (slice < {slices}) {{
-            #pragma unroll 4
-            for (int i = slice; i < {chunk}; i += {slices})
-                multiply(sums, seen[i * {fours} + four], given[i * {groups} + group]);
-        }}
-        __syncthreads();
-    }}
-    for (int other = 1; other < {slices}; ++other) {{
-        if (slice == other) {{
-            #pragma unroll
-            for (int a = 0; a < 4; ++a) {{
-                #pragma unroll
-                for (int b = 0; b < 4; ++b) held[unit * 4 + a].v[b] = sums[a][b];
-            }}
-        }}
-        __syncthreads();
-        if (slice == 0) {{
-            #pragma unroll
-            for (int a = 0; a < 4; ++a) {{
-                #pragma unroll
-                for (int b = 0; b < 4; ++b) sums[a][b] += held[unit * 4 + a].v[b];
-            }}
-        }}
-        __syncthreads();
-    }}
-    if (slice > 0) return;
+    const int pixel = threadIdx.x % {_CHUNK};
+    T sums[{4 * fours}];
     #pragma unroll
-    for (int a = 0; a < 4; ++a) {{
-        const int k = 4 * four + a;
+    for (int k = 0; k < {4 * fours}; ++k) sums[k] = T(0);
+    for (long long start = (long long)split * {_CHUNK}; start < pixels;
+         start += splits * {_CHUNK}) {{
+        look(x, (T*)seen + pixel * {fours * 4}, start + pixel, pixels, threadIdx.x / {_CHUNK},
+             {THREADS // _CHUNK}, 1, places, w);
+        T given[{_CHUNK // warps}];
         #pragma unroll
-        for (int b = 0; b < 4; ++b) {{
-            const int out = tile * {_OUTS} + 4 * group + b;
-            if (k < {elements} && out < outs)
-                parts[((long long)split * {elements} + k) * outs + out] = sums[a][b];
+        for (int i = 0; i < {_CHUNK // warps}; ++i) {{
+            const long long p = start + i * {warps} + warp;
+            given[i] = p < pixels && live ? {given} : T(0);
         }}
+        __syncthreads();
+        #pragma unroll
+        for (int i = 0; i < {_CHUNK // warps}; ++i) {{
+            const Four* window = seen + (i * {warps} + warp) * {fours};
+            #pragma unroll
+            for (int k = 0; k < {fours}; ++k) {{
+                const Four four = window[k];
+                #pragma unroll
+                for (int e = 0; e < 4; ++e)
+                    sums[4 * k + e] = {fma}(given[i], four.v[e], sums[4 * k + e]);
+            }}
+        }}
+        __syncthreads();
+    }}
+    #pragma unroll
+    for (int k = 0; k < {elements}; ++k) {{
+        held[threadIdx.x] = sums[k];
+        __syncthreads();
+        if (warp == k % {warps} && live) {{
+            T sum = T(0);
+            for (int i = 0; i < {warps}; ++i) sum += held[i * {_OUTS} + lane];
+            parts[((long long)split * {elements} + k) * outs + out] = sum;
+        }}
+        __syncthreads();
     }}
 }}
 """,

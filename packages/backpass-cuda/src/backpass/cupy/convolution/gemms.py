@@ -6,12 +6,15 @@ sums of half precision in float32.  Matrices are by rows, as everywhere but in c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from backpass.cupy import blas
-from backpass.cupy.library import library
-from backpass.cupy.products import KINDS
+from backpass.cupy.launching import THREADS
+from backpass.cupy.library import library, ndarray
+from backpass.cupy.products import KINDS, addresses
+from backpass.cupy.strides import Strides
 
 
 class Operand(NamedTuple):
@@ -22,13 +25,13 @@ class Operand(NamedTuple):
     step
         How many elements a row lies from the next.
     apart
-        How many elements a matrix lies from the next.
+        How many elements a matrix lies from the next; of a stack with two axes, for each.
     transposed
         Whether the product takes the transpose.
     """
 
     step: int
-    apart: int = 0
+    apart: Any = 0
     transposed: bool = False
 
 
@@ -47,11 +50,13 @@ def product(
     right: Operand,
     made: Operand,
     *,
-    count: int = 1,
+    count: Any = 1,
     add: bool = False,
     summed: bool = False,
 ) -> Product:
     """Return what computes `count` products of (rows, inner) and (inner, columns).
+
+    Two counts are a stack with two axes, whose results follow each other.
 
     Parameters
     ----------
@@ -81,14 +86,31 @@ def product(
                 pointer(x), data, left.step, beta, pointer(to), out, made.step,
                 compute, _ALGORITHM,
             )  # fmt: skip
+    elif isinstance(count, tuple):
+        gemm, name = library_.cublasGemmBatchedEx, "cublasGemmBatchedEx"
+        number, size = math.prod(count), dtype.itemsize
+        by = Strides(count, tuple([tuple([n * size for n in a.apart]) for a in (left, right)]))
+        kernel, steps = addresses(2), by.packed()
+        blocks, apart = -(-number // THREADS), made.apart * (4 if out != data else size)
+
+        def call(handle: Any, x: int, y: int, to: int) -> int:
+            found = ndarray((3, number), "uint64")
+            kernel.launch(blocks, THREADS, (found, number, x, y, to, apart, steps))
+            xs = found.data.ptr
+            ys = xs + 8 * number
+            return gemm(  # type: ignore[no-any-return]
+                handle, y_t, x_t, columns, rows, inner, one, pointer(ys), data, right.step,
+                pointer(xs), data, left.step, beta, pointer(ys + 8 * number), out, made.step,
+                number, compute, _ALGORITHM,
+            )  # fmt: skip
     else:
         gemm, name = library_.cublasGemmStridedBatchedEx, "cublasGemmStridedBatchedEx"
-        x_apart, y_apart, apart = wide(left.apart), wide(right.apart), wide(made.apart)
+        x_apart, y_apart, made_apart = map(wide, (left.apart, right.apart, made.apart))
 
         def call(handle: Any, x: int, y: int, to: int) -> int:
             return gemm(  # type: ignore[no-any-return]
                 handle, y_t, x_t, columns, rows, inner, one, pointer(y), data, right.step, y_apart,
-                pointer(x), data, left.step, x_apart, beta, pointer(to), out, made.step, apart,
+                pointer(x), data, left.step, x_apart, beta, pointer(to), out, made.step, made_apart,
                 count, compute, _ALGORITHM,
             )  # fmt: skip
 

@@ -27,18 +27,26 @@ _FIRST = (0, 3, 1, 2)
 # ----- operands -----------------------------------------------------------------------------------
 
 
-def _channels_last(x: Any) -> Any:
-    """Return images whose channels lie next to each other, copied if they do not."""
-    if is_channels_last(x) and x.data.ptr % WIDTH == 0:
-        return x
+def _aligned(x: Any) -> bool:
+    return bool(x.data.ptr % WIDTH == 0)
+
+
+def _with_channels_last(x: Any) -> Any:
     return x.transpose(*_LAST).copy().transpose(*_FIRST)
 
 
 def _in_order(x: Any) -> Any:
-    """Return a weight or a bias in C order, copied if it is not, or `None`."""
-    if x is None or (x._c_contiguous and x.data.ptr % WIDTH == 0):
-        return x
     return x.copy()
+
+
+def _preparation(x: Any, is_images: bool) -> Callable[[Any], Any] | None:
+    """Return what copies such an array to where a plan can read it; `None` where that is needless.
+
+    Plans take images whose channels lie next to each other, and weights and biases in C order.
+    """
+    if x is None or (_aligned(x) and (is_channels_last(x) if is_images else x._c_contiguous)):
+        return None
+    return _with_channels_last if is_images else _in_order
 
 
 def _fit(operands: tuple[Any, ...]) -> bool:
@@ -52,15 +60,23 @@ def _fit(operands: tuple[Any, ...]) -> bool:
 # ----- plans --------------------------------------------------------------------------------------
 
 
-def _ways(name: str, geometry: Geometry, dtype: Any) -> Iterator[Any]:
-    """Yield the modules that may have a plan, the best first."""
+def _ways(name: str, geometry: Geometry, dtype: Any, how: str) -> Iterator[Any]:
+    """Yield the modules that may have a plan, the best first.
+
+    Without tensor cores cuDNN is slow where channels are last, but for those that are alone.
+    """
     if name != "to_input" and direct.takes(geometry, dtype):
         yield direct
-    if cudnn.is_there():
+    ours = own.takes_numbers(geometry) and blas.load() is not None
+    if ours and geometry.is_a_product:
+        yield own
+    alone = depthwise.takes(geometry)
+    exact = dtype.name == "float64" or (dtype.name == "float32" and how == "highest")
+    if cudnn.is_there() and (alone or not exact):
         yield by_cudnn
-    if depthwise.takes(geometry):
+    if alone:
         yield depthwise
-    if own.takes_numbers(geometry) and blas.load() is not None:
+    if ours:
         if strips.takes(name, geometry, dtype):
             yield strips
         yield own
@@ -68,9 +84,10 @@ def _ways(name: str, geometry: Geometry, dtype: Any) -> Iterator[Any]:
 
 def _plan(name: str, geometry: Geometry, dtype: Any, *options: Any) -> Any:
     """Return the plan of a convolution; `NotImplemented` for what is left to the reference."""
-    for way in _ways(name, geometry, dtype):
+    how = precision.current
+    for way in _ways(name, geometry, dtype, how):
         with contextlib.suppress(cudnn.Unsupported):
-            return getattr(way, name)(geometry, dtype, *options)
+            return getattr(way, name)(geometry, dtype, how, *options)
     return NotImplemented
 
 
@@ -82,7 +99,7 @@ def _forward(x: Any, weight: Any, bias: Any, *, size: Pair, **windows: Any) -> A
     if not batch:
         return lambda *operands: library.zeros((0, *counts, out), dtype)
     geometry = Geometry(batch, channels, out, size, counts, **windows)
-    return _plan("forward", geometry, dtype, precision.current, bias is not None)
+    return _plan("forward", geometry, dtype, bias is not None)
 
 
 def _to_input(y: Any, weight: Any, *, size: Pair, groups: int, **windows: Any) -> Any:
@@ -92,7 +109,7 @@ def _to_input(y: Any, weight: Any, *, size: Pair, groups: int, **windows: Any) -
         return lambda *operands: library.zeros((0, *size, channels), dtype)
     there = (counts[0], counts[1])
     geometry = Geometry(batch, channels, out, size, there, groups=groups, **windows)
-    return _plan("to_input", geometry, dtype, precision.current)
+    return _plan("to_input", geometry, dtype)
 
 
 def _to_weight(y: Any, x: Any, *, size: Pair, groups: int, **windows: Any) -> Any:
@@ -102,16 +119,34 @@ def _to_weight(y: Any, x: Any, *, size: Pair, groups: int, **windows: Any) -> An
         return lambda *operands: library.zeros(shape, dtype)
     there = (counts[0], counts[1])
     geometry = Geometry(batch, channels, out, size, there, groups=groups, **windows)
-    return _plan("to_weight", geometry, dtype, precision.current)
+    return _plan("to_weight", geometry, dtype)
 
 
-def _found(make: Callable[..., Any], operands: tuple[Any, ...], windows: dict[str, Any]) -> Any:
-    """Return the plan that `make` gives for such operands."""
+def _prepared(plan: Any, operands: tuple[Any, ...], images: tuple[bool, ...]) -> Any:
+    """Return the plan as one that takes operands laid out like these."""
+    ways = [_preparation(x, is_images) for x, is_images in zip(operands, images)]
+    if plan is NotImplemented or not any(ways):
+        return plan
+
+    def prepared(*operands: Any) -> Any:
+        return plan(*[x if way is None else way(x) for x, way in zip(operands, ways)])
+
+    return prepared
+
+
+def _found(
+    make: Callable[..., Any],
+    images: tuple[bool, ...],
+    operands: tuple[Any, ...],
+    windows: dict[str, Any],
+) -> Any:
+    """Return the plan that `make` gives for such operands; some of them are images."""
     key = [make, *windows.values(), precision.current, cudnn.is_there()]
     key.append(library.cuda.device.get_device_id())
     for x in operands:
         if type(x) is ndarray:
-            key += (x.dtype, x.shape, x.data.device_id)
+            place = x.data
+            key += (x.dtype, x.shape, x.strides, place.ptr % WIDTH == 0, place.device_id)
         elif x is None:
             key.append(None)
         else:
@@ -120,7 +155,7 @@ def _found(make: Callable[..., Any], operands: tuple[Any, ...], windows: dict[st
     plan = _plans.get(known)
     if plan is None:
         plan = make(*operands, **windows) if _fit(operands) else NotImplemented
-        _plans.keep(known, plan)
+        plan = _plans.keep(known, _prepared(plan, operands, images))
     return plan
 
 
@@ -129,34 +164,32 @@ def _found(make: Callable[..., Any], operands: tuple[Any, ...], windows: dict[st
 
 def conv2d(x: Any, weight: Any, bias: Any, **windows: Any) -> Any:
     """Correlate x with weight, and add the bias."""
-    plan = _found(_forward, (x, weight, bias), windows)
-    if plan is NotImplemented:
-        return NotImplemented
-    return plan(_channels_last(x), _in_order(weight), _in_order(bias)).transpose(*_FIRST)
+    plan = _found(_forward, (True, False, False), (x, weight, bias), windows)
+    return plan if plan is NotImplemented else plan(x, weight, bias).transpose(*_FIRST)
 
 
 def conv2d_input(y: Any, weight: Any, **windows: Any) -> Any:
     """Spread y over an input by the weight."""
-    plan = _found(_to_input, (y, weight), windows)
-    if plan is NotImplemented:
-        return NotImplemented
-    return plan(_channels_last(y), _in_order(weight)).transpose(*_FIRST)
+    plan = _found(_to_input, (True, False), (y, weight), windows)
+    return plan if plan is NotImplemented else plan(y, weight).transpose(*_FIRST)
 
 
 def conv2d_weight(y: Any, x: Any, **windows: Any) -> Any:
     """Correlate y with what the window has seen of x."""
-    plan = _found(_to_weight, (y, x), windows)
-    if plan is NotImplemented:
-        return NotImplemented
-    return plan(_channels_last(y), _channels_last(x))
+    plan = _found(_to_weight, (True, True), (y, x), windows)
+    return plan if plan is NotImplemented else plan(y, x)
 
 
 def conv2d_bias(g: Any, **windows: Any) -> Any:
     """Add a cotangent up for each output channel."""
-    found = REDUCTIONS["sum"](g, axis=(0, 2, 3))
-    if found is not NotImplemented or type(g) is not ndarray or not g.size or not _fit((g,)):
-        return found
-    found = sums.sum_of_pixels(_channels_last(g), g.shape[1])
+    if type(g) is not ndarray or not g.size or not _fit((g,)):
+        return NotImplemented
+    if not is_channels_last(g):
+        found = REDUCTIONS["sum"](g, axis=(0, 2, 3))
+        if found is not NotImplemented:
+            return found
+        g = _with_channels_last(g)
+    found = sums.sum_of_pixels(g, g.shape[1])
     return NotImplemented if found is None else found
 
 

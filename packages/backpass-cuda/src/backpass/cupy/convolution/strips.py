@@ -18,12 +18,15 @@ from typing import Any
 import numpy
 
 from backpass.cupy.convolution.columns import Columns
-from backpass.cupy.convolution.gemms import Operand, product
+from backpass.cupy.convolution.gemms import Operand, Product, product
 from backpass.cupy.convolution.geometry import Geometry
 from backpass.cupy.convolution.own import BLOCK, Blocks, blocks, takes_numbers
 from backpass.cupy.convolution.sums import add_bias, fold
 from backpass.cupy.launching import THREADS, Kernel
 from backpass.cupy.library import ndarray
+
+#: Several times as many tiles of a product as a GPU has processors.
+_TILES = 512
 
 #: As in `own`.
 Plan = Callable[..., Any]
@@ -33,7 +36,8 @@ def takes(name: str, geometry: Geometry, dtype: Any) -> bool:
     """Tell whether this is the better way."""
     g = geometry
     if name == "to_input":
-        if g.stride != (1, 1):
+        # A product for each pixel of the input takes longer where the output has much fewer.
+        if g.stride != (1, 1) or 4 * g.pixels > 5 * g.places:
             return False
         g = _turned(g)
     return (
@@ -122,32 +126,46 @@ def to_weight(geometry: Geometry, dtype: Any, how: str) -> Plan:
     rows, places = g.counts
     sums = numpy.dtype("float64" if dtype.name == "float64" else "float32")
     step = columns.geometry.counts[1] * columns.length
+    all_blocks = blocks(columns, dtype.itemsize)
+    splits = _splits(g, {images for _, images in all_blocks})
+    size = g.elements * g.out
 
     def products(add: bool) -> Blocks:
-        return Blocks(
-            lambda images: product(
-                dtype, how, (g.elements, images * rows, g.out),
-                Operand(step, g.stride[1] * columns.length, True), Operand(places * g.out, g.out),
-                Operand(g.out, g.elements * g.out), count=places, add=add, summed=True,
-            ),
-            blocks(columns, dtype.itemsize),
-        )  # fmt: skip
+        def make(images: int) -> Product:
+            share = images // splits * rows
+            return product(
+                dtype, how, (g.elements, share, g.out),
+                Operand(step, (share * step, g.stride[1] * columns.length), True),
+                Operand(places * g.out, (share * places * g.out, g.out)),
+                Operand(g.out, size), count=(splits, places), add=add, summed=True,
+            )  # fmt: skip
+
+        return Blocks(make, all_blocks)
 
     begin, go_on = products(False), products(True)
     each = g.places * g.out * dtype.itemsize
 
     def compute(y: Any, x: Any) -> Any:
         strips = ndarray((begin.most * rows * step,), dtype)
-        parts = ndarray((places, g.elements, g.out), sums)
+        parts = ndarray((splits * places, size), sums)
         for (first, images, start), (_, _, add) in zip(begin, go_on, strict=True):
             columns.gather(x, first, images, strips, None, None, None)
             at = y.data.ptr + first * each
             (add if first else start)(strips.data.ptr, at, parts.data.ptr)
         made = ndarray((g.out, g.inner, *g.window), dtype)
-        fold(parts, made, places, g.out, (g.window[1], g.window[0], g.inner))
+        fold(parts, made, splits * places, g.out, (g.window[1], g.window[0], g.inner))
         return made
 
     return compute
+
+
+def _splits(geometry: Geometry, blocks: set[int]) -> int:
+    """Return in how many equal parts the images of each block are added up: the GPU is busy."""
+    g = geometry
+    tiles = g.counts[1] * -(-g.elements // 128) * -(-g.out // 64)
+    memory = BLOCK // (4 * g.counts[1] * g.elements * g.out)
+    most = max(1, min(_TILES // tiles, memory))
+    return max(n for n in range(1, most + 1) if all(images % n == 0 for images in blocks))
 
 
 @functools.cache

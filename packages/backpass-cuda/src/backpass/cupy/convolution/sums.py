@@ -10,10 +10,10 @@ from backpass.cupy.launching import THREADS, Kernel
 from backpass.cupy.library import ndarray
 from backpass.cupy.partials import COUNTERS, SPACE, workspace
 
-#: So many channels are added up side by side, by as many threads in so many rows.
+#: A warp.
 _LANES, _ROWS = 32, THREADS // 32
-#: At least so many pixels are worth a block.
-_PIXELS = 16 * _ROWS
+#: At least so many pixels are worth a row of threads, and at most so many blocks share them.
+_PIXELS, _SHARES = 16, 1024
 
 
 def add_bias(made: Any, bias: Any, step: int) -> None:
@@ -57,60 +57,86 @@ extern "C" __global__ void {title}(
 
 def sum_of_pixels(g: Any, channels: int) -> Any:
     """Add up (..., channels), contiguous, for each channel; `None` for very many of them."""
-    pixels, tiles = g.size // channels, -(-channels // _LANES)
+    pack = WIDTH // g.itemsize
+    if channels % pack or g.data.ptr % WIDTH:
+        pack = 1
+    lanes = _LANES if pack == 1 else min(8, 1 << (channels // pack - 1).bit_length())
+    pixels, tiles = g.size // channels, -(-channels // (lanes * pack))
     if tiles > COUNTERS:
         return None
-    splits = max(1, min(pixels // _PIXELS, 1024 // tiles, SPACE // (8 * _LANES * tiles)))
-    parts, tickets = workspace(8 * splits * tiles * _LANES, tiles)
+    part = 8 * lanes * pack  # bytes, at most
+    splits = max(1, min(pixels * lanes // (_PIXELS * THREADS), _SHARES // tiles))
+    splits = max(1, min(splits, SPACE // (part * tiles)))
+    if part * tiles * splits > SPACE:
+        return None
+    parts, tickets = workspace(part * tiles * splits, tiles)
     made = ndarray((channels,), g.dtype)
-    _sum(g.dtype.name).launch(
-        tiles * splits, THREADS, (g, made, parts, tickets, pixels, channels, splits)
+    _sum(g.dtype.name, pack, lanes).launch(
+        tiles * splits, THREADS, (g, made, parts, tickets, pixels, channels // pack, splits)
     )
     return made
 
 
 @functools.cache
-def _sum(name: str) -> Kernel:
-    """Return the kernel of `sum_of_pixels`: the last block of several adds their parts up."""
-    number, title = NUMBERS[name], "backpass_sum_of_pixels"
+def _sum(name: str, pack: int, lanes: int) -> Kernel:
+    """Return the kernel of `sum_of_pixels`: the last block of several adds their parts up.
+
+    A thread loads a pack of channels; so many lanes lie side by side, and rows below each other.
+    """
+    number, title, rows = NUMBERS[name], "backpass_sum_of_pixels", THREADS // lanes
     return Kernel(
         title,
         f"""{HEADERS.get(name, "")}
 typedef {number.stored} U;
 typedef {number.summed} T;
+struct alignas({pack} * sizeof(U)) Pack {{ U v[{pack}]; }};
 
-// Of all rows of threads, for the channel of each lane.
-__device__ inline T together(T sum, T* held) {{
-    const int lane = threadIdx.x % {_LANES}, row = threadIdx.x / {_LANES};
-    held[threadIdx.x] = sum;
-    __syncthreads();
-    sum = T(0);
-    if (row == 0) for (int i = 0; i < {_ROWS}; ++i) sum += held[i * {_LANES} + lane];
-    __syncthreads();
-    return sum;
+// Of all rows, for each lane of the first.
+__device__ inline void together(T sums[{pack}], T* held) {{
+    #pragma unroll
+    for (int e = 0; e < {pack}; ++e) {{
+        held[threadIdx.x] = sums[e];
+        __syncthreads();
+        for (int half = {rows // 2}; half > 0; half /= 2) {{
+            const int other = threadIdx.x + half * {lanes};
+            if (other < 2 * half * {lanes}) held[threadIdx.x] += held[other];
+            __syncthreads();
+        }}
+        sums[e] = held[threadIdx.x % {lanes}];
+        __syncthreads();
+    }}
 }}
 
 extern "C" __global__ void {title}(
-    const U* g, U* made, unsigned char* workspace, unsigned int* tickets,
-    long long pixels, long long channels, long long splits
+    const Pack* g, U* made, unsigned char* workspace, unsigned int* tickets,
+    long long pixels, long long packs, long long splits
 ) {{
     T* parts = (T*)workspace;
     __shared__ T held[{THREADS}];
     __shared__ bool is_last;
-    const int lane = threadIdx.x % {_LANES}, row = threadIdx.x / {_LANES};
+    const int lane = threadIdx.x % {lanes}, row = threadIdx.x / {lanes};
     const int tile = blockIdx.x / (int)splits, split = blockIdx.x % (int)splits;
-    const int channel = tile * {_LANES} + lane;
-    const bool live = channel < channels;
-    T sum = T(0);
+    const long long own = tile * {lanes} + lane;
+    const bool live = own < packs;
+    T sums[{pack}];
+    #pragma unroll
+    for (int e = 0; e < {pack}; ++e) sums[e] = T(0);
     if (live) {{
-        const long long step = splits * {_ROWS};
-        for (long long i = split * {_ROWS} + row; i < pixels; i += step) {{
-            sum += {number.load.format("g[i * channels + channel]")};
+        const long long step = splits * {rows};
+        #pragma unroll 4
+        for (long long i = split * {rows} + row; i < pixels; i += step) {{
+            const Pack found = g[i * packs + own];
+            #pragma unroll
+            for (int e = 0; e < {pack}; ++e) sums[e] += {number.load.format("found.v[e]")};
         }}
     }}
-    sum = together(sum, held);
+    together(sums, held);
     if (splits > 1) {{
-        if (row == 0) parts[(long long)blockIdx.x * {_LANES} + lane] = sum;
+        if (row == 0) {{
+            #pragma unroll
+            for (int e = 0; e < {pack}; ++e)
+                parts[((long long)blockIdx.x * {lanes} + lane) * {pack} + e] = sums[e];
+        }}
         __threadfence();
         __syncthreads();
         if (threadIdx.x == 0) {{
@@ -120,12 +146,18 @@ extern "C" __global__ void {title}(
         __syncthreads();
         if (!is_last) return;
         __threadfence();
-        sum = T(0);
-        const volatile T* all = parts + (long long)tile * splits * {_LANES} + lane;
-        for (int i = row; i < splits; i += {_ROWS}) sum += all[i * {_LANES}];
-        sum = together(sum, held);
+        #pragma unroll
+        for (int e = 0; e < {pack}; ++e) sums[e] = T(0);
+        const volatile T* all = parts + (tile * splits * {lanes} + lane) * {pack};
+        for (int i = row; i < splits; i += {rows}) {{
+            #pragma unroll
+            for (int e = 0; e < {pack}; ++e) sums[e] += all[i * {lanes * pack} + e];
+        }}
+        together(sums, held);
     }}
-    if (row == 0 && live) made[channel] = {number.store.format("sum")};
+    if (row > 0 || !live) return;
+    #pragma unroll
+    for (int e = 0; e < {pack}; ++e) made[own * {pack} + e] = {number.store.format("sums[e]")};
 }}
 """,
     )
