@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy
 
-from backpass.cupy import precision
+from backpass.cupy import attention_cudnn, precision
 from backpass.cupy.attention_sources import AXES, BACKWARD, FORWARD, ROWS, THREADS, Source
 from backpass.cupy.launching import Kernel
 from backpass.cupy.library import library, ndarray
 from backpass.cupy.plans import Plans
+from backpass.cupy.streams import capturing
 from backpass.cupy.tensor_cores import NUMBERS
 
 #: So many features kernels are made for.  More are left to the reference: a thread would hold too
@@ -249,11 +250,44 @@ def _drop(dropout: float, dropout_key: Any) -> tuple[Any, ...]:
 
 
 class Forward(NamedTuple):
-    """How to attend with operands of certain types and layouts."""
+    """How to attend with operands of certain types and layouts; `cudnn` does it if there is one."""
 
     launch: Launch
     out: New
     logsumexp: tuple[tuple[int, ...], Any]
+    cudnn: attention_cudnn.Attention | None
+
+
+def _is_worth_cudnn(sizes: Sizes, source: Source) -> bool:
+    """Tell whether cuDNN may be faster."""
+    return (
+        NUMBERS[source.dtype].size == 2
+        and source.aligned
+        and not source.mask
+        and not source.dropout
+        and sizes.batches * sizes.n * sizes.m >= attention_cudnn.WORTH
+        and sizes.d % attention_cudnn.FEATURES == sizes.e % attention_cudnn.FEATURES == 0
+        and attention_cudnn.load() is not None
+    )
+
+
+def _for_cudnn(
+    names: Sequence[str], sizes: Sizes, stacks: dict[str, Stack]
+) -> list[attention_cudnn.Operand] | None:
+    """Return operands for cuDNN; `None` if it cannot read one of them."""
+    merged = _merged(sizes.batch, [stacks[name] for name in names])
+    if merged is None:
+        return None
+    lengths, steps = merged
+    found = []
+    for name, own in zip(names, steps, strict=True):
+        rows = sizes.m if name.removeprefix("to_") in ("key", "value") else sizes.n
+        features = sizes.d if name.removeprefix("to_") in ("query", "key") else sizes.e
+        made = attention_cudnn.operand(lengths, own, rows, features, stacks[name].down)
+        if made is None:
+            return None
+        found.append(made)
+    return found
 
 
 _forward = Plans()
@@ -277,11 +311,15 @@ def attention(
     plan = _forward.get(known)
     if plan is None:
         made = _plan_forward(query, key, value, mask, causal, scale, dropout, dropout_key)
-        plan = _forward.keep(known, made)
+        # While a graph is captured cuDNN is not asked: the next one may.
+        plan = made if capturing() else _forward.keep(known, made)
     if plan is NotImplemented:
         return NotImplemented
-    (kernel, blocks, call), new, (shape, dtype) = plan
+    (kernel, blocks, call), new, (shape, dtype), cudnn = plan
     out, logsumexp = new.made(), ndarray(shape, dtype)
+    if cudnn is not None:
+        cudnn(query, key, value, out, logsumexp)
+        return out, logsumexp
     given = 0 if mask is None else mask
     last = _drop(dropout, dropout_key)
     kernel.launch(blocks, THREADS, (query, key, value, given, out, logsumexp, call, *last))
@@ -343,10 +381,16 @@ def _plan_forward(
         return NotImplemented
     source = _source(sizes, arrays, stacks, mask, False, dropout, dropout_key)
     blocks = -(-sizes.n // ROWS) * sizes.batches
+    cudnn = None
+    if _is_worth_cudnn(sizes, source) and not capturing():
+        found = _for_cudnn(("query", "key", "value", "out"), sizes, stacks)
+        if found:
+            cudnn = attention_cudnn.forward(source.dtype, *found, scale=scale, causal=causal)
     return Forward(
         Launch(_kernel(source, "forward"), blocks, call),
         New.of(shape, query.dtype, stacks["out"]),
         ((*sizes.batch, sizes.n, 1), _computed(query.dtype)),
+        cudnn,
     )
 
 
@@ -374,9 +418,7 @@ def _side_by_side(xs: Sequence[Any], parts: int) -> bool:
     ) and all(a == b or k == 1 for a, b, k in zip(strides, dense, shape))
 
 
-def _split_heads_pull(
-    g: Sequence[Any], *, parts: int, heads: int, needs: Sequence[bool]
-) -> Any:
+def _split_heads_pull(g: Sequence[Any], *, parts: int, heads: int, needs: Sequence[bool]) -> Any:
     """Join the parts' cotangents, where they lie side by side already."""
     first = g[0]
     if (
@@ -403,6 +445,7 @@ class Backward(NamedTuple):
     computed: Any
     #: Bytes from one of the cotangents to the next, if all lie in one piece of memory.
     apart: int
+    cudnn: attention_cudnn.Attention | None
 
 
 _backward = Plans()
@@ -436,12 +479,10 @@ def attention_back(
     plan = _backward.get(known)
     if plan is None:
         made = _plan_backward(*xs, mask, needs, packed, causal, scale, dropout, dropout_key)
-        plan = _backward.keep(known, made)
+        plan = made if capturing() else _backward.keep(known, made)
     if plan is NotImplemented:
         return NotImplemented
-    first, (kernel, blocks, call), new, rows, batches, of_keys, computed, apart = plan
-    products = ndarray((rows,), computed)
-    first.kernel.launch(first.blocks, THREADS, (out, g, products, rows, first.call))
+    first, (kernel, blocks, call), new, rows, batches, of_keys, computed, apart, cudnn = plan
     if apart:
         whole = library.cuda.alloc(3 * new[0].size)
         made = [
@@ -450,6 +491,11 @@ def attention_back(
         ]
     else:
         made = [None if one is None else one.made() for one in new]
+    if cudnn is not None:
+        cudnn(query, key, value, out, g, logsumexp, *made)
+        return (*made, None)
+    products = ndarray((rows,), computed)
+    first.kernel.launch(first.blocks, THREADS, (out, g, products, rows, first.call))
     kernel.launch(
         blocks,
         THREADS,
@@ -504,6 +550,15 @@ def _plan_backward(
     source = _source(sizes, arrays, stacks, mask, True, dropout, dropout_key)
     of_keys = -(-sizes.m // ROWS) * sizes.batches if wanted["key"] else 0
     of_queries = -(-sizes.n // ROWS) * sizes.batches if wanted["query"] else 0
+    cudnn = None
+    if all(needs[:3]) and _is_worth_cudnn(sizes, source) and not capturing():
+        found = _for_cudnn(
+            ("query", "key", "value", "out", "g", "to_query", "to_key", "to_value"), sizes, stacks
+        )
+        if found:
+            cudnn = attention_cudnn.backward(
+                source.dtype, found[:5], found[5:], scale=scale, causal=causal
+            )
     rows = sizes.batches * sizes.n
     plain = source._replace(width=16, mask="", dropout="", aligned=False)
     products = Launch(_kernel(plain, "products"), -(-rows // (THREADS // 32)), call)
@@ -516,6 +571,7 @@ def _plan_backward(
         of_keys,
         _computed(query.dtype),
         query.shape[-3] * query.shape[-1] * query.itemsize if packed else 0,
+        cudnn,
     )
 
 

@@ -25,6 +25,8 @@ AXES = 4
 #: The operands of both kernels, in the order of their strides.
 FORWARD = "query key value mask out".split()
 BACKWARD = "query key value mask out g to_query to_key to_value".split()
+
+
 class Source(NamedTuple):
     """What the kernels' text depends on.
 

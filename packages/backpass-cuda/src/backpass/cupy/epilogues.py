@@ -138,9 +138,7 @@ def _planned(kind: Kind, how: str, left: Factor, right: Factor, epilogue: int) -
 
     def put(attribute: int, value: Any) -> None:
         size = ctypes.c_size_t(ctypes.sizeof(value))
-        _call(
-            "cublasLtMatmulDescSetAttribute", operation, attribute, ctypes.byref(value), size
-        )
+        _call("cublasLtMatmulDescSetAttribute", operation, attribute, ctypes.byref(value), size)
 
     put(_TRANSPOSED_1, ctypes.c_int(first_transposed))
     put(_TRANSPOSED_2, ctypes.c_int(second_transposed))

@@ -26,8 +26,8 @@ WIDTH = 16
 BUSY = 512
 #: Elements are counted in 32 bits.
 MOST = 2**31
-#: Activations, from `x`; and the derivatives times the cotangent, from the output.  The strong zero is
-#: the cotangent's; of what chooses, the derivative's.
+#: Activations, from `x`; and the derivatives times the cotangent, from the output.  The strong zero
+#: is the cotangent's; of what chooses, the derivative's.
 ACTIVATIONS = {
     "relu": ("(x > T(0) || isnan(x)) ? x : T(0)", "(ans > T(0) || isnan(ans)) ? g : T(0)"),
     "tanh": ("tanh{f}(x)", "zero_multiply(g, T(1) - ans * ans)"),
@@ -88,7 +88,9 @@ class Joined:
         plan = self._plans.get(key)
         if plan is None:
             plan = self._plans.keep(key, self._plan(x, y, vector_at) or NotImplemented)
-        if plan is NotImplemented or {there.device_id, other.device_id, third.device_id} != {device}:
+        if plan is NotImplemented or {there.device_id, other.device_id, third.device_id} != {
+            device
+        }:
             return NotImplemented
         ans = ndarray(shape, x.dtype)
         stream = library.cuda.get_current_stream().ptr
