@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import backpass.cupy as cp
 from backpass.core.backends import NUMPY
 from backpass.core.testing import check_grads
-from backpass.cupy import attention_cudnn, attention_sources, precision
+from backpass.cupy import attention_cudnn, attention_sources, heads, precision
 from backpass.cupy.plans import Plans
 
 pytest.importorskip("backpass.nn", reason="backpass.nn need not be installed")
@@ -66,7 +66,7 @@ def close(found, right, dtype):
     assert_allclose(found.get().astype(float), right, rtol=tolerance, atol=tolerance * size)
 
 
-def check(cupy, dtype, hosts, options, view=lambda x: x):
+def check(cupy, dtype, hosts, options, view=lambda x: x, needs=ALL):
     """Compare both passes with the reference, through a view of the operands."""
     options = {"causal": False, "scale": None, "dropout": 0.0, "dropout_key": None, **options}
     mask, device_mask = None, None
@@ -80,13 +80,17 @@ def check(cupy, dtype, hosts, options, view=lambda x: x):
     for mine, its in zip(found, right, strict=True):
         close(mine, its, dtype)
     (g,) = drawn(hosts[0].dtype, right[0].shape, seed=5)
-    pulled = nn._attention_back(*here, mask, *right, g.astype(float), None, needs=ALL, **options)
-    back = kernels.attention_back(
-        *there, device_mask, *found, cupy.asarray(g), None, needs=ALL, **options
+    to_sums = numpy.random.default_rng(7).normal(size=right[1].shape).astype(found[1].dtype)
+    pulled = nn._attention_back(
+        *here, mask, *right, g.astype(float), to_sums, needs=needs, **options
     )
-    for mine, its in zip(back[:3], pulled, strict=False):
-        close(mine, its, dtype)
-    assert back[3] is None
+    gs = map(cupy.asarray, (g, to_sums))
+    back = kernels.attention_back(*there, device_mask, *found, *gs, needs=needs, **options)
+    for need, mine, its in zip(needs, back, pulled, strict=True):
+        if need:
+            close(mine, its, dtype)
+        else:
+            assert mine is None
     return found, back
 
 
@@ -95,6 +99,16 @@ def check(cupy, dtype, hosts, options, view=lambda x: x):
 def test_it_computes_what_the_reference_does(name, dtype, cupy):
     *shapes, options = CASES[name]
     check(cupy, dtype, drawn(dtype_of(dtype), *shapes), options)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_the_cotangent_of_an_added_mask(dtype, causal, cupy):
+    hosts = drawn(dtype_of(dtype), *CASES["added"][:3])
+    options = {"mask": "float", "causal": causal}
+    check(cupy, dtype, hosts, options, needs=(True, True, True, True))
+    _, back = check(cupy, dtype, hosts, options, needs=(False, False, False, True))
+    assert back[3].shape == (2, 2, 9, 40)
 
 
 def test_a_mask_of_one_column(cupy):
@@ -193,17 +207,18 @@ def test_cotangents_of_what_lay_side_by_side_do_so(cupy):
     found = kernels.attention(*there, None, **options)
     g = cupy.ones_like(found[0])
     back = kernels.attention_back(*there, None, *found, g, None, needs=ALL, **options)
-    pull = kernels.KERNELS["split_heads.vjp"]
-    (joined,) = pull(back[:3], parts=3, heads=2, needs=(True,))
+    (joined,) = heads.pull_split(back[:3], parts=3, heads=2, needs=(True,))
     assert joined.shape == whole.shape
     assert joined.data.ptr == back[0].data.ptr
     right = numpy.stack([heads_inside(x.get()) for x in back[:3]], axis=2)
     assert_array_equal(joined.get(), right.reshape(whole.shape))
-    # Those of others have to be copied.
-    apart = [x.copy() for x in back[:3]]
-    assert pull(apart, parts=3, heads=2, needs=(True,)) is NotImplemented
-    assert pull([back[0], back[2], back[1]], parts=3, heads=2, needs=(True,)) is NotImplemented
-    assert pull([back[0], None, back[2]], parts=3, heads=2, needs=(True,)) is NotImplemented
+    # Those of others are copied.
+    for apart in ([x.copy() for x in back[:3]], [back[0], back[2], back[1]]):
+        (joined,) = heads.pull_split(apart, parts=3, heads=2, needs=(True,))
+        right = numpy.stack([heads_inside(x.get()) for x in apart], axis=2)
+        assert_array_equal(joined.get(), right.reshape(whole.shape))
+    lacking = [back[0], None, back[2]]
+    assert heads.pull_split(lacking, parts=3, heads=2, needs=(True,)) is NotImplemented
 
 
 # ----- what is asked for --------------------------------------------------------------------------
@@ -229,10 +244,11 @@ def test_what_is_left_to_the_reference(cupy):
     options = {"causal": False, "scale": 0.5, "dropout": 0.0, "dropout_key": None}
     there = list(map(cupy.asarray, drawn("float32", *[(2, 20, 16)] * 3)))
     out, logsumexp = kernels.attention(*there, None, **options)
-    needs = (True, True, True, True)
-    rest = (None, out, logsumexp, cupy.ones_like(out))
-    assert kernels.attention_back(*there, *rest, None, needs=needs, **options) is NotImplemented
-    assert kernels.attention_back(*there, *rest, logsumexp, needs=ALL, **options) is NotImplemented
+    rest = (None, out, logsumexp)
+    both = (None, logsumexp)
+    assert kernels.attention_back(*there, *rest, *both, needs=ALL, **options) is NotImplemented
+    both = (cupy.ones_like(out), logsumexp.astype("float64"))
+    assert kernels.attention_back(*there, *rest, *both, needs=ALL, **options) is NotImplemented
     mixed = [there[0].astype("float16"), *there[1:]]
     assert kernels.attention(*mixed, None, **options) is NotImplemented
     wide = list(map(cupy.asarray, drawn("float32", *[(2, 2, 129)] * 3)))

@@ -15,6 +15,7 @@ import numpy
 
 from backpass.cupy import attention_cudnn, precision
 from backpass.cupy.attention_sources import AXES, BACKWARD, FORWARD, ROWS, THREADS, Source
+from backpass.cupy.heads import side_by_side
 from backpass.cupy.launching import Kernel
 from backpass.cupy.library import library, ndarray
 from backpass.cupy.plans import Plans
@@ -109,9 +110,8 @@ def _sizes(query: Any, key: Any, value: Any, mask: Any) -> Sizes | None:
     n, m, d, e = query.shape[-2], key.shape[-2], query.shape[-1], value.shape[-1]
     try:
         batch = numpy.broadcast_shapes(*batches, () if mask is None else mask.shape[:-2])
-        if mask is not None:
-            if numpy.broadcast_shapes(mask.shape[-2:], (n, m)) != (n, m):
-                return None
+        if mask is not None and numpy.broadcast_shapes(mask.shape[-2:], (n, m)) != (n, m):
+            return None
     except ValueError:
         return None
     if key.shape[-1] != d or value.shape[-2] != m:
@@ -398,39 +398,6 @@ def _computed(dtype: Any) -> Any:
     return numpy.dtype("float64" if dtype.itemsize == 8 else "float32")
 
 
-def _side_by_side(xs: Sequence[Any], parts: int) -> bool:
-    """Tell whether arrays are the parts of `split_heads`, of vectors without gaps."""
-    first = xs[0]
-    shape, strides, size = first.shape, first.strides, first.itemsize
-    if len(xs) != parts or len(shape) < 3:
-        return False
-    *outer, heads, n, length = shape
-    step = heads * length * size
-    row = parts * step
-    dense = [length * size, row, size]
-    for i in reversed(outer):
-        dense.insert(0, n * row)
-        n *= i
-    start = first.data.ptr
-    return all(
-        x.shape == shape and x.strides == strides and x.data.ptr == start + i * step
-        for i, x in enumerate(xs)
-    ) and all(a == b or k == 1 for a, b, k in zip(strides, dense, shape))
-
-
-def _split_heads_pull(g: Sequence[Any], *, parts: int, heads: int, needs: Sequence[bool]) -> Any:
-    """Join the parts' cotangents, where they lie side by side already."""
-    first = g[0]
-    if (
-        any(type(x) is not ndarray or x.data.mem is not g[0].data.mem for x in g)
-        or not first.size
-        or not _side_by_side(g, parts)
-    ):
-        return NotImplemented
-    *outer, _, n, length = first.shape
-    return (ndarray((*outer, n, parts * heads * length), first.dtype, first.data),)
-
-
 class Backward(NamedTuple):
     """How to pull a cotangent back."""
 
@@ -468,19 +435,19 @@ def attention_back(
     dropout_key: Any,
 ) -> Any:
     """Give the cotangents of query, key, value and mask."""
-    if g is None or to_logsumexp is not None or needs[3]:
+    if g is None:
         return NotImplemented
     xs = query, key, value, out, g, logsumexp
     known = _key(xs, mask, causal, scale, dropout, dropout_key)
     if known is None:
         return NotImplemented
-    packed = needs[0] and needs[1] and needs[2] and _side_by_side((query, key, value), 3)
+    packed = needs[0] and needs[1] and needs[2] and side_by_side((query, key, value), 3)
     known = (*known, *needs, packed)
     plan = _backward.get(known)
     if plan is None:
         made = _plan_backward(*xs, mask, needs, packed, causal, scale, dropout, dropout_key)
         plan = made if capturing() else _backward.keep(known, made)
-    if plan is NotImplemented:
+    if plan is NotImplemented or not _is_like(to_logsumexp, logsumexp):
         return NotImplemented
     first, (kernel, blocks, call), new, rows, batches, of_keys, computed, apart, cudnn = plan
     if apart:
@@ -491,22 +458,31 @@ def attention_back(
         ]
     else:
         made = [None if one is None else one.made() for one in new]
-    if cudnn is not None:
+    if cudnn is not None and to_logsumexp is None:
         cudnn(query, key, value, out, g, logsumexp, *made)
         return (*made, None)
     products = ndarray((rows,), computed)
-    first.kernel.launch(first.blocks, THREADS, (out, g, products, rows, first.call))
+    given = 0 if to_logsumexp is None else to_logsumexp
+    first.kernel.launch(first.blocks, THREADS, (out, g, given, products, rows, first.call))
+    to_mask = ndarray((*g.shape[:-1], key.shape[-2]), computed) if needs[3] else None
     kernel.launch(
         blocks,
         THREADS,
         (
             query, key, value, 0 if mask is None else mask, logsumexp, products, g,
-            *[0 if one is None else one for one in made], batches, of_keys, call,
+            *[0 if one is None else one for one in (*made, to_mask)], batches, of_keys, call,
             *_drop(dropout, dropout_key),
         ),
     )  # fmt: skip
     found = [one if need else None for one, need in zip(made, needs)]
-    return (*found, None)
+    return (*found, to_mask)
+
+
+def _is_like(x: Any, y: Any) -> bool:
+    """Tell whether x is not there, or lies as y does."""
+    return x is None or (
+        type(x) is ndarray and x.dtype == y.dtype and x.shape == y.shape and x._c_contiguous
+    )
 
 
 def _plan_backward(
@@ -536,7 +512,12 @@ def _plan_backward(
         "query": (sizes.n, sizes.d), "key": (sizes.m, sizes.d), "value": (sizes.m, sizes.e)
     }  # fmt: skip
     # Keys and values come together.
-    wanted = {"query": needs[0], "key": needs[1] or needs[2], "value": needs[1] or needs[2]}
+    # Where the scores' cotangents are made, those of queries are.
+    wanted = {
+        "query": needs[0] or needs[3],
+        "key": needs[1] or needs[2],
+        "value": needs[1] or needs[2],
+    }
     new: list[New | None] = []
     for name, own in lengths.items():
         whole = (*sizes.batch, *own)
@@ -548,10 +529,11 @@ def _plan_backward(
     if call is None:
         return NotImplemented
     source = _source(sizes, arrays, stacks, mask, True, dropout, dropout_key)
+    source = source._replace(pulls_mask=bool(needs[3]))
     of_keys = -(-sizes.m // ROWS) * sizes.batches if wanted["key"] else 0
     of_queries = -(-sizes.n // ROWS) * sizes.batches if wanted["query"] else 0
     cudnn = None
-    if all(needs[:3]) and _is_worth_cudnn(sizes, source) and not capturing():
+    if all(needs[:3]) and not needs[3] and _is_worth_cudnn(sizes, source) and not capturing():
         found = _for_cudnn(
             ("query", "key", "value", "out", "g", "to_query", "to_key", "to_value"), sizes, stacks
         )
@@ -560,7 +542,7 @@ def _plan_backward(
                 source.dtype, found[:5], found[5:], scale=scale, causal=causal
             )
     rows = sizes.batches * sizes.n
-    plain = source._replace(width=16, mask="", dropout="", aligned=False)
+    plain = source._replace(width=16, mask="", dropout="", aligned=False, pulls_mask=False)
     products = Launch(_kernel(plain, "products"), -(-rows // (THREADS // 32)), call)
     return Backward(
         products,
@@ -578,5 +560,4 @@ def _plan_backward(
 KERNELS: dict[str, Callable[..., Any]] = {
     "attention": attention,
     "attention_back": attention_back,
-    "split_heads.vjp": _split_heads_pull,
 }

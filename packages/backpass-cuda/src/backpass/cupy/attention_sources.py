@@ -47,6 +47,8 @@ class Source(NamedTuple):
         Whether 16 bytes can be copied at once.
     exact
         Whether products of float32 are more than TF32.
+    pulls_mask
+        Whether the scores' cotangents are stored: those of an added mask.
     """
 
     dtype: str
@@ -56,6 +58,7 @@ class Source(NamedTuple):
     dropout: str
     aligned: bool
     exact: bool
+    pulls_mask: bool = False
 
     @property
     def pitch(self) -> int:
@@ -98,6 +101,7 @@ class Source(NamedTuple):
                 f"#define DROPS {int(bool(self.dropout))}",
                 f"#define IS_ALIGNED {int(self.aligned)}",
                 f"#define HOLDS {int(self.holds)}",
+                f"#define PULLS_MASK {int(self.pulls_mask)}",
                 tensor_cores.text(self.dtype, self.exact),
                 f"typedef {STORED[mask]} Mask;",
                 f"#define ADDED(x) {loaded('x', mask)}",
@@ -395,7 +399,7 @@ extern __shared__ uint4 memory[];
 template <bool BY_KEY> __device__ __forceinline__ void pull(
     const Stored *query, const Stored *key, const Stored *value, const Mask *mask,
     const Sum *logsumexp, const Sum *products, const Stored *g, Stored *to_query, Stored *to_key,
-    Stored *to_value, unsigned batch, int first, unsigned batches, const Call &call SEED
+    Stored *to_value, Sum *to_mask, unsigned batch, int first, unsigned batches, const Call &call SEED
 ) {
     const int n = (int)call.n, m = (int)call.m, d = (int)call.d, e = (int)call.e;
     const int lane = threadIdx.x & 31, warp_row = (int)threadIdx.x / 32 * 16;
@@ -462,12 +466,13 @@ template <bool BY_KEY> __device__ __forceinline__ void pull(
 #endif
     // Causal attention: from the first query that sees these keys on, to the last key seen.
     const int start = call.causal && BY_KEY ? first / COLUMNS : 0;
-    const int last = call.causal && !BY_KEY ? min(m, first + ROWS) : columns;
+    const int last = call.causal && !BY_KEY && !PULLS_MASK ? min(m, first + ROWS) : columns;
     Sum sums[D / 8][4] = {}, sums_of_values[BY_KEY ? D / 8 : 1][4] = {};
     if (start * COLUMNS < last) load_pair(start);
     close_copies();
     for (int tile = start; tile * COLUMNS < last; ++tile) {
-        const Stored *right = tiles + (tile & 1) * 2 * COLUMNS * LD, *right_g = right + COLUMNS * LD;
+        const Stored *right = tiles + (tile & 1) * 2 * COLUMNS * LD;
+        const Stored *right_g = right + COLUMNS * LD;
         const int at = tile * COLUMNS;
         if (at + COLUMNS < last) load_pair(tile + 1);
         close_copies();
@@ -508,6 +513,12 @@ template <bool BY_KEY> __device__ __forceinline__ void pull(
 #endif
             weights[c][k] = dropped;
             pulled[c][k] = weight * (from_values - product);
+#if PULLS_MASK
+            const int own = row + 8 * half;
+            if (!BY_KEY && own < n && at + place < m) {
+                to_mask[(batch * call.n + own) * call.m + at + place] = pulled[c][k];
+            }
+#endif
         }
         multiply_tile(sums, pulled, right);
         if constexpr (BY_KEY) multiply_tile(sums_of_values, weights, right_g);
@@ -528,7 +539,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) attention_back(
     const Stored *__restrict__ value, const Mask *__restrict__ mask,
     const Sum *__restrict__ logsumexp, const Sum *__restrict__ products,
     const Stored *__restrict__ g, Stored *__restrict__ to_query, Stored *__restrict__ to_key,
-    Stored *__restrict__ to_value, const long long batches, const long long of_keys,
+    Stored *__restrict__ to_value, Sum *__restrict__ to_mask, const long long batches, const long long of_keys,
     const Call call DROPOUT_KEY
 ) {
     READ_KEY
@@ -537,22 +548,24 @@ extern "C" __global__ void __launch_bounds__(THREADS) attention_back(
         const unsigned blocks = ((int)call.m + ROWS - 1) / ROWS, batch = blockIdx.x / blocks;
         const int first = (int)(blockIdx.x - batch * blocks) * ROWS;
         pull<true>(query, key, value, mask, logsumexp, products, g, to_query, to_key, to_value,
-                   batch, first, (unsigned)batches, call PASSED);
+                   to_mask, batch, first, (unsigned)batches, call PASSED);
     } else {
         const unsigned own = blockIdx.x - (unsigned)of_keys;
         const unsigned blocks = ((int)call.n + ROWS - 1) / ROWS, batch = own / blocks;
         const int first = (int)(blocks - 1 - (own - batch * blocks)) * ROWS;
         pull<false>(query, key, value, mask, logsumexp, products, g, to_query, to_key, to_value,
-                    batch, first, (unsigned)batches, call PASSED);
+                    to_mask, batch, first, (unsigned)batches, call PASSED);
     }
 }
 """
 
-#: The sums over the features of the output times its cotangent: a warp for each row.
+#: The sums over the features of the output times its cotangent, less that of the logsumexp: a warp
+#: for each row.
 PRODUCTS = """
 extern "C" __global__ void __launch_bounds__(THREADS) attention_products(
-    const Stored *__restrict__ out, const Stored *__restrict__ g, Sum *__restrict__ products,
-    const long long rows, const Call call
+    const Stored *__restrict__ out, const Stored *__restrict__ g,
+    const Sum *__restrict__ to_logsumexp, Sum *__restrict__ products, const long long rows,
+    const Call call
 ) {
     const long long own = (long long)blockIdx.x * (THREADS / 32) + threadIdx.x / 32;
     if (own >= rows) return;
@@ -567,7 +580,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) attention_products(
     UNROLL for (int offset = 16; offset > 0; offset /= 2) {
         sum += __shfl_xor_sync(0xffffffffu, sum, offset);
     }
-    if ((threadIdx.x & 31) == 0) products[own] = sum;
+    if ((threadIdx.x & 31) == 0) products[own] = to_logsumexp ? sum - to_logsumexp[own] : sum;
 }
 """
 
