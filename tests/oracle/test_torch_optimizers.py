@@ -277,6 +277,72 @@ def test_the_moving_average():
             onp.testing.assert_allclose(w.value, p.detach().numpy(), rtol=1e-13)
 
 
+# ----- mixed precision -----
+
+
+@pytest.mark.parametrize("kind", ["SGD", "AdamW", "RMSprop"])
+def test_a_scaled_loss(kind):
+    """The scale, the steps that are left out, and gradients that are clipped in between."""
+    numbers = {"growth": 3.0, "backoff": 0.25, "interval": 2}
+    scaler = optimizers.LossScaler(2.0**10, **numbers)
+    their_scaler = torch.amp.GradScaler(
+        "cpu", 2.0**10, growth_factor=3.0, backoff_factor=0.25, growth_interval=2
+    )
+    values = beginnings("float32")
+    params, their_optimizer = theirs(kind, values, {"learning_rate": 0.05})
+    weights = [Parameter(x) for x in values]
+    optimizer = getattr(optimizers, kind)(weights, 0.05)
+    rng = onp.random.default_rng(2)
+    for i in range(40):
+        gs = [draw(rng, "float32", shape) for shape in SHAPES]
+        if i % 5 == 3 or i in (10, 11):
+            gs[i % 4] = onp.full_like(gs[i % 4], (onp.inf, -onp.inf, onp.nan)[i % 3])
+        scaled = sum((np.sum(w * g) for w, g in zip(weights, gs, strict=True)), np.array(0.0, "f"))
+        with onp.errstate(invalid="ignore"):
+            scaler.scale(scaled).backward()
+        their_scaler.scale(
+            sum((p * torch.tensor(g)).sum() for p, g in zip(params, gs, strict=True))
+        ).backward()
+        if i % 2:
+            with onp.errstate(invalid="ignore"):
+                scaler.unscale(optimizer)
+                optimizers.clip_grad_norm(weights, 1.0)
+            their_scaler.unscale_(their_optimizer)
+            torch.nn.utils.clip_grad_norm_(params, 1.0)
+        scaler.step(optimizer)
+        their_scaler.step(their_optimizer)
+        scaler.update()
+        their_scaler.update()
+        optimizer.zero_grad()
+        their_optimizer.zero_grad()
+        assert scaler.value == their_scaler.get_scale()
+        assert scaler.state_dict()["streak"] == their_scaler.state_dict()["_growth_tracker"]
+        for w, p in zip(weights, params, strict=True):
+            onp.testing.assert_allclose(w.value, p.detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+def test_master_weights(kind, dtype):
+    """Weights in half precision are those of a step in single, rounded."""
+    half = dtype if dtype == "float16" else pytest.importorskip("ml_dtypes").bfloat16
+    values = [x.astype(half) for x in beginnings("float32")]
+    options = {"learning_rate": 0.01}
+    params, their_optimizer = theirs(kind, [x.astype("float32") for x in values], options)
+    weights = [Parameter(x) for x in values]
+    optimizer = getattr(optimizers, kind)(weights, **options)
+    for gs in gradients("float32"):
+        for w, p, g in zip(weights, params, gs, strict=True):
+            w.grad = None if g is None else g.astype(half)
+            p.grad = None if g is None else torch.tensor(w.grad.astype("float32"))
+        optimizer.step()
+        their_optimizer.step()
+    state = optimizer.state_dict()
+    for i, (w, p) in enumerate(zip(weights, params, strict=True)):
+        agree(state[f"{i}.master"], p, "float32")
+        onp.testing.assert_array_equal(w.value, state[f"{i}.master"].astype(half))
+
+
 # ----- schedules -----
 
 SCHEDULES = [

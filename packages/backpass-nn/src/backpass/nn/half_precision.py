@@ -31,7 +31,8 @@ def half_precision(model: Module, dtype: Any = "bfloat16") -> Iterator[Any]:
     dtype : {"bfloat16", "float16"}
         bfloat16 has the range of float32, and its steps are 2^-8 of a number. float16 has steps of
         2^-11, but ends at 65504, and at 6e-8 below: use `backpass.nn.optimizers.LossScaler` with
-        it. On the CPU, NumPy computes both slowly, and bfloat16 needs the package ``ml_dtypes``.
+        it. On the CPU, NumPy computes both slowly; bfloat16 needs the package ``ml_dtypes``, and its
+        products are left in float32 there.
 
     Yields
     ------
@@ -65,10 +66,13 @@ def half_precision(model: Module, dtype: Any = "bfloat16") -> Iterator[Any]:
     dtype('float32')
     """
     half = halved(dtype)
-    found = [p for p in dict.fromkeys(model.parameters()) if p.dtype == "float32"]
+    found = [p for p in model.parameters() if p.dtype == "float32"]
     before = [(p, p.value, p.node) for p in found]
-    for p, rounded in zip(found, casts(*found, dtype=half) if found else (), strict=True):
-        p.value, p.node = rounded.value, rounded.node
+    # Frozen ones apart: of a call with something tracked, all outputs are.
+    for group in ([p for p in found if p.tracked], [p for p in found if not p.tracked]):
+        if group:
+            for p, rounded in zip(group, casts(*group, dtype=half), strict=True):
+                p.value, p.node = rounded.value, rounded.node
     try:
         yield half
     finally:

@@ -86,17 +86,18 @@ class LossScaler:
     --------
     >>> import numpy
     >>> import backpass.numpy as np
-    >>> from backpass.nn.optimizers import SGD, LossScaler
+    >>> from backpass.nn.optimizers import SGD
     >>> w = np.array(numpy.ones(2, "float16")).requires_grad_()
     >>> optimizer, scaler = SGD([w], learning_rate=2.0**10), LossScaler()
-    >>> small = 2.0**-16  # its square is no number in float16
-    >>> scaler.scale(np.sum(w * small) * small).backward()
+    >>> scaler.scale(np.sum(w.astype("float32")) * 2.0**-30).backward()
+    >>> w.grad  # 2^-30 would be 0
+    array([6.104e-05, 6.104e-05], dtype=float16)
     >>> scaler.step(optimizer)
     >>> scaler.update()
+    >>> optimizer.state_dict()["0.master"]
+    array([0.99999905, 0.99999905], dtype=float32)
     >>> w.value
     array([1., 1.], dtype=float16)
-    >>> optimizer.state_dict()["0.master"]
-    array([0.99999976, 0.99999976], dtype=float32)
     """
 
     def __init__(

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from backpass.core.dtypes import kind_of
 from backpass.core.primitive import Primitive
 from backpass.nn.optimizers.hyperparameters import amount, count, flag, number
 from backpass.nn.optimizers.optimizer import Optimizer, Options
@@ -123,7 +124,7 @@ class Muon(Optimizer):
         return {"learning_rate": length, **options}
 
     def _check_parameter(self, place: str, w: Any) -> None:
-        if w.ndim != 2 or w.dtype.kind != "f":
+        if w.ndim != 2 or kind_of(w.dtype) != "f":
             raise ValueError(
                 f"Muon: `{place}` has shape {tuple(w.shape)} and {w.dtype}, but Muon is for real "
                 "matrices: give it to an optimizer of its own, such as AdamW"

@@ -8,6 +8,8 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy
+
 from backpass.core import no_grad, tree
 from backpass.core.backends import backend_of
 from backpass.core.values import plain
@@ -228,7 +230,11 @@ class Trainer:
             # The copy begins here; a GPU computes the gradients while it is waited for.
             arriving = backend_of((loss.value,)).begin_to_host(loss.value)
             loss = loss if len(batches) == 1 else loss * (size / sum(sizes))
-            (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+            if self.scaler is None:
+                loss.backward()
+            else:
+                with numpy.errstate(over="ignore", invalid="ignore"):  # it finds out for itself
+                    self.scaler.scale(loss).backward()
             value = arriving().item()
             if not math.isfinite(value):
                 self.optimizer.zero_grad()
