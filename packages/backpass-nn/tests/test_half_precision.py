@@ -331,9 +331,9 @@ def test_the_pure_way():
     for _ in range(30):
         for x, y in BATCHES:
             losses.append(float(loss(params, x.astype("f2"), y)))
-            gradients = grad(
-                lambda p, x, y, s=state: scaler.scale(loss(p, x, y), s), argnums=0
-            )(params, x.astype("f2"), y)
+            gradients = grad(lambda p, x, y, s=state: scaler.scale(loss(p, x, y), s), argnums=0)(
+                params, x.astype("f2"), y
+            )
             gradients, finite = scaler.unscaled(gradients, state)
             params, memory = optimizer.update(gradients, memory, params, finite=finite)
             state = scaler.updated(state, finite)
@@ -422,8 +422,9 @@ def test_it_works_within_grad(half):
 
 def test_other_dtypes_are_refused():
     for dtype in ("float32", "int16"):
-        with pytest.raises(ValueError, match="half precision is"), nn.half_precision(
-            network(), dtype
+        with (
+            pytest.raises(ValueError, match="half precision is"),
+            nn.half_precision(network(), dtype),
         ):
             pass
 
@@ -432,8 +433,9 @@ def test_without_its_package_bfloat16_says_so(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ml_dtypes", None)
     with pytest.raises(ImportError, match="pip install ml_dtypes"):
         nn.Linear(2, 2).to("bfloat16")
-    with pytest.raises(ImportError, match="pip install ml_dtypes"), nn.half_precision(
-        network(), "bfloat16"
+    with (
+        pytest.raises(ImportError, match="pip install ml_dtypes"),
+        nn.half_precision(network(), "bfloat16"),
     ):
         pass
 

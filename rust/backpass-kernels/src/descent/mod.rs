@@ -66,12 +66,12 @@ impl<T: Real, P: Step<T, W>, const W: usize> Kernel<T> for Update<'_, T, P, W> {
             while i + S::LANES <= end {
                 // SAFETY: `i` and the vector behind it lie within the arrays.
                 unsafe {
-                    for k in 0..W {
-                        own[k] = s.load(leaf.arrays[k].add(i));
+                    for (x, array) in own.iter_mut().zip(leaf.arrays) {
+                        *x = s.load(array.add(i));
                     }
                     let new = self.step.take(s, own, s.load(leaf.gradient.add(i)));
-                    for k in 0..W {
-                        s.store(leaf.arrays[k].add(i), new[k]);
+                    for (x, array) in new.into_iter().zip(leaf.arrays) {
+                        s.store(array.add(i), x);
                     }
                 }
                 i += S::LANES;
@@ -80,13 +80,13 @@ impl<T: Real, P: Step<T, W>, const W: usize> Kernel<T> for Update<'_, T, P, W> {
             if left > 0 {
                 // SAFETY: `left` elements are left.
                 unsafe {
-                    for k in 0..W {
-                        own[k] = s.load_partial(leaf.arrays[k].add(i), left);
+                    for (x, array) in own.iter_mut().zip(leaf.arrays) {
+                        *x = s.load_partial(array.add(i), left);
                     }
                     let g = s.load_partial(leaf.gradient.add(i), left);
                     let new = self.step.take(s, own, g);
-                    for k in 0..W {
-                        s.store_partial(leaf.arrays[k].add(i), left, new[k]);
+                    for (x, array) in new.into_iter().zip(leaf.arrays) {
+                        s.store_partial(array.add(i), left, x);
                     }
                 }
             }

@@ -37,7 +37,7 @@ impl<T: Real> Kernel<T> for Partial<T> {
         let values = unsafe { std::slice::from_raw_parts(self.data, self.n) };
         match self.order {
             Order::Infinity => largest(s, values),
-            Order::One => sum(values, |x| x.abs()),
+            Order::One => sum(values, f64::abs),
             Order::Two => sum(values, |x| x * x),
         }
     }

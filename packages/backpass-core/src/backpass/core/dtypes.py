@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy
 
-#: The kinds of what may be differentiated.  What comes of something tracked is no record, and so the
-#: kind alone tells there.
+#: The kinds of what may be differentiated.  What comes of something tracked is no record, and so
+#: the kind alone tells there.
 INEXACT = "fcV"
 #: The characters of half precision.
 HALVES = "eE"
@@ -19,7 +19,7 @@ HALVES = "eE"
 
 def kind_of(dtype: Any) -> str:
     """Return the kind of a dtype: `"b"`, `"i"`, `"u"`, `"f"`, `"c"`, or another one of NumPy's."""
-    return "f" if dtype.char == "E" else dtype.kind  # type: ignore[no-any-return]
+    return "f" if dtype.char == "E" else dtype.kind
 
 
 def named(dtype: Any) -> Any:
@@ -34,7 +34,7 @@ def named(dtype: Any) -> Any:
     """
     if dtype == "bfloat16":
         try:
-            from ml_dtypes import bfloat16
+            from ml_dtypes import bfloat16  # type: ignore[import-not-found, unused-ignore]
         except ImportError:
             raise ImportError(
                 "bfloat16 needs the package ml_dtypes, for NumPy does not have it: "

@@ -75,7 +75,8 @@ extern "C" __global__ void backpass_norms(
         if (aligned && (at + 1) * {width} <= n) {{
             const {packed} some = whole[at];
             #pragma unroll
-            for (int k = 0; k < {width}; ++k) sum = both(sum, counted({loaded("some.v[k]", types)}));
+            for (int k = 0; k < {width}; ++k)
+                sum = both(sum, counted({loaded("some.v[k]", types)}));
         }} else {{
             for (long long i = at * {width}; i < n && i < (at + 1) * {width}; ++i)
                 sum = both(sum, counted({loaded("all[i]", types)}));

@@ -1,8 +1,8 @@
 """Many arrays in one launch, whatever their shapes: their addresses and lengths, in a table.
 
-The table goes to the kernel by value, among its parameters.  Nothing is copied to the GPU for it, so
-a captured graph keeps it, too.  A block looks up in the table to which array it belongs, and where
-in it.
+The table goes to the kernel by value, among its parameters.  Nothing is copied to the GPU for it,
+so a captured graph keeps it, too.  A block looks up in the table to which array it belongs, and
+where in it.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ def _overlap(arrays: Sequence[Any], written: int) -> bool:
 
 
 def declarations(types: str, capacity: int) -> str:
-    """Return the types of a kernel that takes a table: `T`, to compute in, `Table` and the packs."""
+    """Return a kernel's types: `T`, in which it computes, `Table`, and the packs it loads."""
     packs = "\n".join(
         f"struct alignas({SIZES[t] * lanes(types)}) {pack(t)} {{ {STORED[t]} v[{lanes(types)}]; }};"
         for t in sorted(set(types))

@@ -31,8 +31,8 @@ def half_precision(model: Module, dtype: Any = "bfloat16") -> Iterator[Any]:
     dtype : {"bfloat16", "float16"}
         bfloat16 has the range of float32, and its steps are 2^-8 of a number. float16 has steps of
         2^-11, but ends at 65504, and at 6e-8 below: use `backpass.nn.optimizers.LossScaler` with
-        it. On the CPU, NumPy computes both slowly; bfloat16 needs the package ``ml_dtypes``, and its
-        products are left in float32 there.
+        it. On the CPU, NumPy computes both slowly; bfloat16 needs the package ``ml_dtypes``, and
+        its products are left in float32 there.
 
     Yields
     ------
@@ -99,7 +99,9 @@ def halved(dtype: Any) -> Any:
 def lowered(batch: Any, dtype: Any) -> Any:
     """Return a tree with all its floats in a dtype; of a pair, only the first: the input."""
     if isinstance(batch, tuple | list) and len(batch) == 2:
-        return type(batch)((lowered([batch[0]], dtype)[0], batch[1]))
+        first, target = batch
+        pair = (lowered([first], dtype)[0], target)
+        return pair if isinstance(batch, tuple) else list(pair)
     return tree.map(lambda x: astype.op(x, dtype=dtype) if _is_float(x) else x, batch)
 
 

@@ -149,9 +149,9 @@ class LossScaler:
         return as_tensors(multiply.op(wide(loss), factor))  # type: ignore[no-any-return]
 
     def unscale(self, optimizer: Any) -> None:
-        """Divide the gradients of an optimizer's parameters by the factor: those in half are float32.
+        """Divide the gradients of an optimizer's parameters by the factor.
 
-        `step` does it where it has not been done.
+        Those in half precision become float32. `step` does it where it has not been done.
 
         Raises
         ------
@@ -275,9 +275,7 @@ class LossScaler:
         if not hasattr(flag, "dtype"):
             flag = numpy.array(bool(flag))
         made = {name: beside(plain(state[name]), flag).copy() for name in ("scale", "streak")}
-        scale_update.run(
-            [made["scale"], made["streak"], flag.astype("float32")], self._options
-        )
+        scale_update.run([made["scale"], made["streak"], flag.astype("float32")], self._options)
         return made
 
     # ----- in both ways --------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from backpass.core.dtypes import kind_of
 from backpass.core.primitive import Primitive
 from backpass.nn.optimizers.hyperparameters import amount, count, flag, number
 from backpass.nn.optimizers.optimizer import Optimizer, Options
-from backpass.nn.optimizers.steps import LearningRate, Length, Tree
+from backpass.nn.optimizers.steps import LearningRate, Length, Place, Tree
 from backpass.nn.optimizers.updates import ADJUSTMENTS, muon_update
 
 
@@ -123,7 +123,7 @@ class Muon(Optimizer):
     def _keywords(self, options: Options, length: Length, stage: Any) -> Options:
         return {"learning_rate": length, **options}
 
-    def _check_parameter(self, place: str, w: Any) -> None:
+    def _check_parameter(self, place: Place, w: Any) -> None:
         if w.ndim != 2 or kind_of(w.dtype) != "f":
             raise ValueError(
                 f"Muon: `{place}` has shape {tuple(w.shape)} and {w.dtype}, but Muon is for real "

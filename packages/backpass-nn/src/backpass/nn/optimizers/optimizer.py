@@ -37,6 +37,7 @@ from backpass.nn.optimizers.steps import (
     Array,
     LearningRate,
     Length,
+    Place,
     Tree,
     alike,
     ascent,
@@ -177,7 +178,7 @@ class Optimizer:
         """Return what an array that is kept is filled with at first."""
         return 0.0
 
-    def _check_parameter(self, place: str, w: Any) -> None:
+    def _check_parameter(self, place: Place, w: Any) -> None:
         """Raise for a parameter that this optimizer cannot train."""
 
     # ----- with the parameters given -------------------------------------------------------------
@@ -552,13 +553,11 @@ class Optimizer:
             for i, w in enumerate(group.tensors):
                 if old[i] is None and new[i] is None:
                     continue
-                array = old[i]
-                if array is None:
-                    array = old[i] = self._fresh(role, w.value, group.options)
-                new_one = new[i]
-                if new_one is None:
-                    new_one = self._fresh(role, w.value, group.options)
-                array[...] = new_one
+                if old[i] is None:
+                    old[i] = self._fresh(role, w.value, group.options)
+                array: Any = old[i]
+                found = new[i]
+                array[...] = self._fresh(role, w.value, group.options) if found is None else found
         group.counts[:] = counts
         if group.clock is not None:
             group.clock[...] = max(counts)
@@ -578,7 +577,7 @@ class Optimizer:
         if not are_groups(params):
             return [Group(self, trained(self._name, params), self._learning_rate, self._options)]
         groups = []
-        owners: dict[int, str] = {}
+        owners: dict[int, Place] = {}
         for k, given in enumerate(params):
             own = dict(given)
             members = own.pop("params")
@@ -672,12 +671,12 @@ class Optimizer:
             keywords["finite"] = flag
         moved = [w if m is None else m for w, m in zip(weights, masters, strict=True)]
         rows = [moved, *slots, widened(gradients)]
-        for own in alike(moved, rows[-1]):
-            chosen = rows if own is None else [[row[i] for i in own] for row in rows]
+        for some in alike(moved, rows[-1]):
+            chosen = rows if some is None else [[row[i] for i in some] for row in rows]
             self._primitive(options).run([*chain.from_iterable(chosen)], keywords)
         halves = [i for i, m in enumerate(masters) if m is not None]
         if halves:
-            for own in alike([weights[i] for i in halves]):
-                places = halves if own is None else [halves[k] for k in own]
+            for some in alike([weights[i] for i in halves]):
+                places = halves if some is None else [halves[k] for k in some]
                 rounded = [weights[i] for i in places]
                 cast_update.run([*rounded, *[moved[i] for i in places]], {})

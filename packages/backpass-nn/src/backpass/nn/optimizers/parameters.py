@@ -117,7 +117,7 @@ def owned(xs: Sequence[Array]) -> list[Array]:
     """Return copies of arrays to write into, made in one call where that can be done."""
     arrays = [numpy.array(x) if isinstance(x, numpy.generic) else x for x in xs]
     found = operators.copies(*arrays)
-    return [copied(x) for x in arrays] if found is NotImplemented else found  # type: ignore[no-any-return]
+    return [copied(x) for x in arrays] if found is NotImplemented else found
 
 
 def anew(leaf: Any, array: Array) -> Any:
@@ -133,7 +133,7 @@ def arrays_among(name: str, found: list[Any]) -> dict[int, Array]:
             continue
         if isinstance(g, Tensor) and g.tracked:
             raise TypeError(
-                f"{name}: a gradient is tracked, and it is not differentiated on its way to a step: use "
+                f"{name}: a gradient is tracked, but its way to a step is not differentiated: use "
                 "backpass.core.stop_gradient"
             )
         if not hasattr(plain(g), "dtype"):

@@ -59,10 +59,10 @@ class Trainer:
         for, then.
     precision : {"float32", "float16", "bfloat16"}
         What the model computes in, as in `backpass.nn.half_precision`; its Parameters stay in
-        float32. The first of a pair, the input, is rounded as well. In float16 the loss is scaled by
-        a `backpass.nn.optimizers.LossScaler`: a step with gradients that are infinite or nan is
-        left out then, and only if they still are at a scale of 1, and with a bound for the norm,
-        they stop the training.
+        float32. The first of a pair, the input, is rounded as well. In float16 the loss is scaled
+        by a `backpass.nn.optimizers.LossScaler`, and the optimizer must be one of
+        `backpass.nn.optimizers`: a step with gradients that are infinite or nan is left out. With
+        a bound for the norm they stop the training if they are so at a scale of 1.
     progress : bool
         Whether `fit` shows a progress bar.
 
