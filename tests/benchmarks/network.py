@@ -92,6 +92,8 @@ def labels(count: int, most: int) -> Any:
 
 def backpass(case: Case) -> Step | Queued:
     """Backpass, eager."""
+    if case.device == "cuda":
+        importlib.import_module("backpass.cupy")
     step = _backpass_step(case)
     if case.device == "cpu":
         return step
@@ -101,10 +103,12 @@ def backpass(case: Case) -> Step | Queued:
 def captured(case: Case) -> Queued:
     """Backpass, the whole step as a CUDA graph."""
     cp = importlib.import_module("backpass.cupy")
-    return Queued(cp.capture(_backpass_step(case)), importlib.import_module("gpu").wait())
+    return Queued(
+        cp.capture(_backpass_step(case, capturable=True)), importlib.import_module("gpu").wait()
+    )
 
 
-def _backpass_step(case: Case) -> Step:
+def _backpass_step(case: Case, *, capturable: bool = False) -> Step:
     from backpass import nn
     from backpass.core import Tensor, to_device
     from backpass.nn import functional
@@ -128,7 +132,7 @@ def _backpass_step(case: Case) -> Step:
         model.to(case.device)
         if case.dtype != "float32":
             model.to(case.dtype)
-        optimizer = nn.optimizers.Adam(model, learning_rate=RATE)
+        optimizer = nn.optimizers.Adam(model, learning_rate=RATE, capturable=capturable)
 
         def step() -> Any:
             made = model(x)

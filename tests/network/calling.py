@@ -27,6 +27,8 @@ class Wrong(AssertionError):
     """A kernel computed something else."""
 
 
+#: The smallest numbers: no result can be closer.
+LEAST = {"float16": 2.0**-24, "bfloat16": 2.0**-133, "float32": 2.0**-149, "float64": 2.0**-1074}
 #: The distance from 1 to the next number.
 EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
 
@@ -162,7 +164,7 @@ class Call:
             if not odd[~finite].all():
                 raise Wrong(f"{where}: what is not finite differs: {mine!r}, not {theirs!r}")
             scale = max(numpy.abs(theirs[finite]).max(initial=0.0), self.case.scale)
-            allowed = UNITS * EPS[self.dtype.name] * scale
+            allowed = UNITS * EPS[self.dtype.name] * scale + 4 * LEAST[self.dtype.name]
             off = numpy.abs(mine - theirs)[finite].max(initial=0.0)
         if not off <= allowed:
             raise Wrong(f"{where}: off by {off:.3g}, allowed are {allowed:.3g}")
