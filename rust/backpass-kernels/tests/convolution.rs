@@ -140,20 +140,12 @@ fn case() -> impl Strategy<Value = Case> {
     ];
     (axis.clone(), axis, channels, 1usize..6, any::<u64>(), [0u8..4, 0u8..4, 0u8..4]).prop_map(
         |(rows, columns, (groups, inner, outer), batch, seed, layouts)| {
-            // A window fits: it is cut down to what there is.
-            let fit = |(size, window, stride, dilation, before, after): (
-                usize,
-                usize,
-                usize,
-                usize,
-                isize,
-                isize,
-            )| {
-                let wide = (size as isize + before + after).max(1);
-                let after = wide - size as isize - before;
-                let window = window.min((wide as usize - 1) / dilation + 1);
-                let places = (wide as usize - dilation * (window - 1) - 1) / stride + 1;
-                let _ = after;
+            // The window is cut down to what there is.
+            let fit = |(size, window, stride, dilation, before, after)| {
+                let (size, window, dilation): (usize, usize, usize) = (size, window, dilation);
+                let wide = (size as isize + before + after).max(1) as usize;
+                let window = window.min((wide - 1) / dilation + 1);
+                let places = (wide - dilation * (window - 1) - 1) / stride + 1;
                 (size, window, stride, dilation, before, places)
             };
             let (rows, columns) = (fit(rows), fit(columns));

@@ -10,7 +10,7 @@ use crate::real::Real;
 use crate::threads::{self, Shared};
 
 /// Places that are summed up in registers before they are added to the sums in memory.
-const STRETCH: usize = 256;
+const STRETCH: usize = 1024;
 /// From so many uses on, an operand is worth copying.
 const OFTEN: usize = 256;
 /// Chunks for the threads to share, where there is work for so many.
