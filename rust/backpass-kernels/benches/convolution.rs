@@ -10,20 +10,23 @@ use backpass_kernels::threads::{num_threads, set_num_threads};
 
 const ROUNDS: usize = 40;
 
-/// Batch, channels, side, output channels, window, padding.
-type Case = (usize, usize, usize, usize, usize, usize);
+/// Batch, channels, side, output channels, window, padding, groups.
+type Case = (usize, usize, usize, usize, usize, usize, usize);
 
 const CASES: &[Case] = &[
-    (32, 32, 12, 64, 5, 0),
-    (32, 32, 14, 64, 5, 0),
-    (32, 32, 14, 64, 5, 2),
-    (1, 32, 12, 64, 5, 0),
-    (32, 1, 28, 32, 5, 0),
-    (1, 1, 28, 32, 5, 0),
-    (128, 32, 12, 64, 5, 0),
-    (8, 256, 14, 256, 3, 1),
-    (8, 256, 14, 256, 1, 0),
-    (8, 3, 64, 64, 3, 1),
+    (32, 32, 12, 64, 5, 0, 1),
+    (32, 32, 14, 64, 5, 0, 1),
+    (32, 32, 14, 64, 5, 2, 1),
+    (1, 32, 12, 64, 5, 0, 1),
+    (32, 1, 28, 32, 5, 0, 1),
+    (1, 1, 28, 32, 5, 0, 1),
+    (128, 32, 12, 64, 5, 0, 1),
+    (8, 256, 14, 256, 3, 1, 1),
+    (8, 256, 14, 256, 1, 0, 1),
+    (8, 3, 64, 64, 3, 1, 1),
+    (8, 64, 28, 64, 3, 1, 4),
+    (8, 64, 28, 64, 3, 1, 64),
+    (16, 64, 28, 3, 3, 1, 1),
 ];
 
 fn images(data: &[f32], channels: usize, side: [usize; 2], last: bool) -> Images<f32> {
@@ -36,13 +39,13 @@ fn main() {
     let isa = Isa::current();
     let all = num_threads();
     println!("float32 on {}, microseconds best/median (GF/s), on 1 and {all} threads", isa.name());
-    for &(batch, channels, side, out, window, padding) in CASES {
+    for &(batch, channels, side, out, window, padding, groups) in CASES {
         let places = side + 2 * padding - window + 1;
         let windows = Windows {
             batch,
             channels,
             out,
-            groups: 1,
+            groups,
             size: [side; 2],
             places: [places; 2],
             window: [window; 2],
@@ -52,12 +55,14 @@ fn main() {
         };
         let numbers = |n: usize| (0..n).map(|i| (i % 13) as f32 - 6.0).collect::<Vec<_>>();
         let x = numbers(batch * channels * side * side);
-        let w = numbers(out * channels * window * window);
+        let w = numbers(out * channels / groups * window * window);
         let bias = numbers(out);
         let mut y = numbers(batch * out * places * places);
-        let flops = 2.0 * (batch * out * places * places * channels * window * window) as f64;
-        let name =
-            format!("{batch} x {channels}x{side}x{side} -> {out}, {window}x{window} pad {padding}");
+        let flops =
+            2.0 * (batch * out * places * places * channels / groups * window * window) as f64;
+        let name = format!(
+            "{batch} x {channels}x{side}x{side} -> {out}, {window}x{window} pad {padding}, {groups} groups"
+        );
         println!("{name}");
         let (mut gx, mut gw) = (x.clone(), w.clone());
         for pass in ["forward", "input", "weight"] {
@@ -73,7 +78,7 @@ fn main() {
                             let start = Instant::now();
                             // SAFETY: the vectors have the sizes that `windows` tells of.
                             unsafe {
-                                let w = images(&w, channels, [window; 2], false);
+                                let w = images(&w, channels / groups, [window; 2], false);
                                 if pass == "forward" {
                                     let x = images(&x, channels, [side; 2], last);
                                     forward(isa, &windows, x, w, bias.as_ptr(), y.as_mut_ptr());

@@ -197,25 +197,26 @@ impl<T: Real> Product<'_, T> {
                     } else {
                         Start::Bias(self.bias.wrapping_add(channel))
                     };
+                    let out = self.out.wrapping_add(channel);
+                    let mut tile = Tile {
+                        rows: [x; ROWS],
+                        columns: self.columns.as_ptr(),
+                        runs: &[],
+                        b,
+                        b_rows: columns,
+                        outs: [out; ROWS],
+                        start,
+                        left: self.left,
+                    };
                     let mut before = 0;
                     for region in &regions {
+                        tile.runs = &region.runs;
                         let m = (end - first) * region.count();
                         let own = m.div_ceil(limits.rows);
                         for panel in from.max(before)..to.min(before + own) {
                             let panel = panel - before;
                             let (up, down) = (cut(m, own, panel), cut(m, own, panel + 1));
-                            let out = self.out.wrapping_add(channel);
-                            let (rows, outs) = self.locate(region, first, (up, down - up), x, out);
-                            let tile = Tile {
-                                rows,
-                                columns: self.columns.as_ptr(),
-                                runs: &region.runs,
-                                b,
-                                b_rows: columns,
-                                outs,
-                                start,
-                                left: self.left,
-                            };
+                            self.locate(region, first, (up, down - up), (x, out), &mut tile);
                             // SAFETY: within the operands.
                             unsafe { run_tile(isa, limits, down - up, columns, &tile) };
                         }
@@ -251,22 +252,21 @@ impl<T: Real> Product<'_, T> {
         regions
     }
 
-    /// Where `count` rows of a region from row `first` on lie, and their outputs, from an image on.
+    /// Points a tile to `count` rows of a region from row `first` on, and to their outputs.
     #[inline(always)]
     fn locate(
         &self,
         region: &Region<'_>,
         image: usize,
         (first, count): (usize, usize),
-        x: *const T,
-        out: *mut T,
-    ) -> ([*const T; ROWS], [*mut T; ROWS]) {
+        (x, out): (*const T, *mut T),
+        tile: &mut Tile<'_, T>,
+    ) {
         let [vertical, horizontal] = region.spans;
         let (line, mut j) = (first / horizontal.count, first % horizontal.count);
         let (mut image, mut i) = (image + line / vertical.count, line % vertical.count);
         let x_step = horizontal.meets_step as isize * self.x_steps.0[2];
         let out_step = horizontal.step as isize * self.out_steps.0[2];
-        let (mut rows, mut outs) = ([x; ROWS], [out; ROWS]);
         let mut r = 0;
         while r < count {
             let (meets_row, row) = vertical.at(i);
@@ -274,7 +274,7 @@ impl<T: Real> Product<'_, T> {
             let mut x = x.wrapping_offset(self.x_steps.at(image, meets_row, meets_column));
             let mut out = out.wrapping_offset(self.out_steps.at(image, row, column));
             let end = count.min(r + horizontal.count - j);
-            for (from, to) in rows[r..end].iter_mut().zip(&mut outs[r..end]) {
+            for (from, to) in tile.rows[r..end].iter_mut().zip(&mut tile.outs[r..end]) {
                 (*from, *to) = (x, out);
                 x = x.wrapping_offset(x_step);
                 out = out.wrapping_offset(out_step);
@@ -284,6 +284,5 @@ impl<T: Real> Product<'_, T> {
                 (image, i) = (image + 1, 0);
             }
         }
-        (rows, outs)
     }
 }

@@ -135,29 +135,30 @@ pub unsafe fn weight<T: Real>(
         let sums = sums.get().wrapping_add((part * groups + group) * m * n + left);
         let count = stretches.len();
         let own = cut(count, parts, part)..cut(count, parts, part + 1);
-        for (index, stretch) in stretches[own].iter().enumerate() {
+        let mut tile = Tile {
+            rows: [x; ROWS],
+            columns: columns.as_ptr(),
+            runs: &[],
+            b: x,
+            b_rows: 0,
+            outs: [sums; ROWS],
+            start: Start::Zero,
+            left: left_operand,
+        };
+        for stretch in &stretches[own] {
             let x = x.wrapping_offset(stretch.image as isize * of_image);
-            let (b, b_rows) = y.get().at(stretch.image * area, group * outer + left, width);
+            (tile.b, tile.b_rows) = y.get().at(stretch.image * area, group * outer + left, width);
+            tile.runs = std::slice::from_ref(&stretch.run);
             for panel in cut(panels, pieces, piece)..cut(panels, pieces, piece + 1) {
                 let (up, down) = (cut(m, panels, panel), cut(m, panels, panel + 1));
-                let (mut from, mut to) = ([x; ROWS], [sums; ROWS]);
-                for (r, row) in (up..down).enumerate() {
-                    from[r] = x.wrapping_offset(rows[row]);
-                    to[r] = sums.wrapping_add(row * n);
+                for (row, (from, to)) in (up..down).zip(tile.rows.iter_mut().zip(&mut tile.outs)) {
+                    *from = x.wrapping_offset(rows[row]);
+                    *to = sums.wrapping_add(row * n);
                 }
-                let tile = Tile {
-                    rows: from,
-                    columns: columns.as_ptr(),
-                    runs: std::slice::from_ref(&stretch.run),
-                    b,
-                    b_rows,
-                    outs: to,
-                    start: if index == 0 { Start::Zero } else { Start::Output },
-                    left: left_operand,
-                };
                 // SAFETY: within the operands.
                 unsafe { run_tile(isa, limits, down - up, width, &tile) };
             }
+            tile.start = Start::Output;
         }
     });
     threads::run(groups, groups * m * n * parts, &|group| {
