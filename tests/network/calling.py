@@ -82,8 +82,7 @@ class Call:
         self.keywords = keywords
         self.right = rule.run(each(self._wide, self.cotangent), saved, keywords)
         if rule is self.primitive.joint:
-            needs = keywords["needs"]
-            self.right = tuple(part if need else None for part, need in zip(self.right, needs))
+            self.right = self._summed(self.right)
         # The output is what the kernel's own forward pass would have kept.
         own = each(self._rounded, ans)
         self.saved = tuple((own, *self.operands)[p] for p in rule.positions)
@@ -106,6 +105,20 @@ class Call:
     def _wide(self, x: Any) -> Any:
         return x.astype(numpy.float64) if is_float(x) else x
 
+    def _summed(self, parts: Any) -> Any:
+        """Return the cotangents that are needed, each of its operand's shape.
+
+        What a rule returns is un-broadcast centrally.
+        """
+        made = []
+        for part, x, need in zip(parts, self.operands, self.keywords["needs"], strict=True):
+            if need and part is not None:
+                part = part.sum(tuple(range(part.ndim - x.ndim)))
+                ones = tuple(d for d, n in enumerate(x.shape) if n == 1 and part.shape[d] != 1)
+                part = part.sum(ones, keepdims=True)
+            made.append(part if need else None)
+        return tuple(made)
+
     def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return what the kernel is called with, as NumPy arrays."""
         if self.suffix:
@@ -125,7 +138,8 @@ class Call:
             if main and self.case.main:
                 raise Refused(f"{self.case!r} in {self.dtype}: the kernel declines")
             return found
-        self.check(found)
+        joint = self.suffix and self.rule is self.primitive.joint
+        self.check(self._summed(found) if joint else found)
         return found
 
     def _placed(self, place: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -232,6 +232,7 @@ pub fn kernels(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let (extremes, products) =
         if isa == Isa::Scalar { (&[][..], &[][..]) } else { (EXTREMES, PRODUCTS) };
     let networks = network::FAMILIES.iter().copied().flatten();
+    let networks = networks.filter(|(name, _)| network::is_worth(isa, name));
     for &(name, entry) in
         OTHERS.iter().chain(extremes).chain(products).chain(optimizers::KERNELS).chain(networks)
     {

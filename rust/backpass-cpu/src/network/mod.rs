@@ -4,13 +4,25 @@ mod activations;
 mod attention;
 mod convolution;
 mod images;
+mod linear;
 mod pooling;
 
+use backpass_kernels::isa::Isa;
 use pyo3::ffi;
 
 /// Kernels by their names.
 pub type Family = &'static [(&'static str, ffi::PyCFunctionFastWithKeywords)];
 
 /// All families.
-pub static FAMILIES: &[Family] =
-    &[activations::KERNELS, attention::KERNELS, convolution::KERNELS, pooling::KERNELS];
+pub static FAMILIES: &[Family] = &[
+    activations::KERNELS,
+    attention::KERNELS,
+    convolution::KERNELS,
+    linear::KERNELS,
+    pooling::KERNELS,
+];
+
+/// Whether a kernel is faster than the reference: matrix products in plain Rust are not.
+pub fn is_worth(isa: Isa, name: &str) -> bool {
+    isa != Isa::Scalar || !name.starts_with("linear")
+}

@@ -48,10 +48,11 @@ fn or_left<T: Real, S: Simd<T>>(s: S, x: S::V, left: S::V) -> S::V {
     s.select(s.lt(s.splat(T::ZERO), x), x, left)
 }
 
-/// `x` left of 0, 0 right of it; nan stays.
+/// `x` left of 0, positive 0 from there on; nan stays.
 #[inline(always)]
 fn falling<T: Real, S: Simd<T>>(s: S, x: S::V) -> S::V {
-    s.min(s.splat(T::ZERO), x)
+    let zero = s.splat(T::ZERO);
+    s.add(zero, s.min(zero, x))
 }
 
 /// The logistic function of x and of -x.
@@ -119,7 +120,11 @@ macro_rules! kernels {
 
 kernels! {
     /// max(x, 0)
-    RELU Relu 1 "relu" 50 [x] |s, T| s.max(s.splat(T::ZERO), x);
+    RELU Relu 1 "relu" 50 [x] |s, T| {
+        // The maximum of both zeros is the positive one.
+        let zero = s.splat(T::ZERO);
+        s.add(zero, s.max(zero, x))
+    };
     /// x, or a multiple left of 0.
     LEAKY_RELU LeakyRelu 2 "leaky_relu" 50 [x, slope] |s, T| or_left(s, x, s.mul(slope, x));
     /// The same with a slope that is trained.
@@ -250,8 +255,8 @@ kernels! {
         let x = within(s, x, 800.0);
         let (p, q) = steps(s, x);
         let ratio = s.div(q, s.fma(q, q, s.splat(T::ONE)));
-        let bend = s.mul(s.mul(s.splat(T::of(4.0)), x), s.mul(p, s.mul(ratio, ratio)));
-        s.zero_mul(g, s.add(mish_step(s, (p, q)), bend))
+        let bend = s.mul(s.mul(s.mul(s.splat(T::of(4.0)), x), p), ratio);
+        s.zero_mul(g, s.fma(bend, ratio, mish_step(s, (p, q))))
     };
     /// Of the cotangent, x, beta and the threshold.
     SOFTPLUS_VJP SoftplusVjp 4 "softplus.vjp" 500 [g, x, beta, threshold] |s, T| {

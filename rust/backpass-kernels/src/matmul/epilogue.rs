@@ -77,11 +77,12 @@ impl<T: Real> Kernel<T> for Apply<T> {
                 #[inline(always)]
                 |x| x,
             ),
-            // The maximum gives its second operand for nan.
+            // The maximum gives its second operand for nan, and for two zeros, of which the sum is
+            // the positive one.
             Activation::Relu => self.each(
                 s,
                 #[inline(always)]
-                |x| s.max(zero, x),
+                |x| s.add(zero, s.max(zero, x)),
             ),
             Activation::Tanh => self.each(
                 s,
