@@ -14,15 +14,10 @@ use pyo3::ffi;
 pub type Family = &'static [(&'static str, ffi::PyCFunctionFastWithKeywords)];
 
 /// All families.
-pub static FAMILIES: &[Family] = &[
-    activations::KERNELS,
-    attention::KERNELS,
-    convolution::KERNELS,
-    linear::KERNELS,
-    pooling::KERNELS,
-];
 
 /// Whether a kernel is faster than the reference: matrix products in plain Rust are not.
 pub fn is_worth(isa: Isa, name: &str) -> bool {
     isa != Isa::Scalar || !name.starts_with("linear")
 }
+pub static FAMILIES: &[Family] =
+    &[activations::KERNELS, attention::KERNELS, convolution::KERNELS, linear::KERNELS, pooling::KERNELS];
