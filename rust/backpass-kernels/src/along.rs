@@ -69,59 +69,74 @@ impl Combine for Min {
     }
 }
 
+/// `N` values that are combined beside each other.
+#[inline(always)]
+fn combine<C: Combine, T: Real, S: Simd<T>, const N: usize>(
+    s: S,
+    mut a: [S::V; N],
+    b: [S::V; N],
+) -> [S::V; N] {
+    for (a, b) in a.iter_mut().zip(b) {
+        *a = C::combine(s, *a, b);
+    }
+    a
+}
+
 /// The vectors from `start` to `end` combined, in four interleaved accumulators.
 #[inline(always)]
-fn fold_block<C: Combine, T: Real, S: Simd<T>>(
+fn fold_block<C: Combine, T: Real, S: Simd<T>, const N: usize>(
     s: S,
     start: usize,
     end: usize,
-    at: &mut impl FnMut(usize) -> S::V,
-) -> S::V {
-    let mut sums = [s.splat(C::identity::<T>()); 4];
+    at: &mut impl FnMut(usize) -> [S::V; N],
+) -> [S::V; N] {
+    let mut sums = [[s.splat(C::identity::<T>()); N]; 4];
     let mut k = start;
     while k + 4 <= end {
         for (j, sum) in sums.iter_mut().enumerate() {
-            *sum = C::combine(s, *sum, at(k + j));
+            *sum = combine::<C, T, S, N>(s, *sum, at(k + j));
         }
         k += 4;
     }
     while k < end {
-        sums[0] = C::combine(s, sums[0], at(k));
+        sums[0] = combine::<C, T, S, N>(s, sums[0], at(k));
         k += 1;
     }
-    C::combine(s, C::combine(s, sums[0], sums[1]), C::combine(s, sums[2], sums[3]))
+    let [first, second, third, fourth] = sums;
+    let low = combine::<C, T, S, N>(s, first, second);
+    combine::<C, T, S, N>(s, low, combine::<C, T, S, N>(s, third, fourth))
 }
 
-/// `count` vectors combined in the fixed order.
+/// `count` times `N` vectors combined in the fixed order.
 #[inline(always)]
-fn fold_sequence<C: Combine, T: Real, S: Simd<T>>(
+fn fold_sequence<C: Combine, T: Real, S: Simd<T>, const N: usize>(
     s: S,
     count: usize,
-    mut at: impl FnMut(usize) -> S::V,
-) -> S::V {
+    mut at: impl FnMut(usize) -> [S::V; N],
+) -> [S::V; N] {
     let blocks = count.div_ceil(BLOCK);
     // `partial[l]` holds the sum of 2**l blocks where bit l of the number of blocks is set.
-    let mut partial = [const { MaybeUninit::<S::V>::uninit() }; 58];
+    let mut partial = [const { MaybeUninit::<[S::V; N]>::uninit() }; 58];
     for b in 0..blocks {
-        let mut sum = fold_block::<C, T, S>(s, b * BLOCK, count.min((b + 1) * BLOCK), &mut at);
+        let mut sum = fold_block::<C, T, S, N>(s, b * BLOCK, count.min((b + 1) * BLOCK), &mut at);
         if blocks == 1 {
             return sum;
         }
         let mut level = 0;
         while (b >> level) & 1 == 1 {
             // SAFETY: the bit says that the level is written.
-            sum = C::combine(s, unsafe { partial[level].assume_init() }, sum);
+            sum = combine::<C, T, S, N>(s, unsafe { partial[level].assume_init() }, sum);
             level += 1;
         }
         partial[level].write(sum);
     }
-    let mut sum = s.splat(C::identity::<T>());
+    let mut sum = [s.splat(C::identity::<T>()); N];
     for (level, part) in
         partial.iter().enumerate().take(usize::BITS as usize - blocks.leading_zeros() as usize)
     {
         if (blocks >> level) & 1 == 1 {
             // SAFETY: the bit says that the level is written.
-            sum = C::combine(s, unsafe { part.assume_init() }, sum);
+            sum = combine::<C, T, S, N>(s, unsafe { part.assume_init() }, sum);
         }
     }
     sum
@@ -132,7 +147,27 @@ pub(crate) trait Axis<T: Real, S: Simd<T>>: Copy {
     /// Calls `f` with the index of each vector along the axis.
     fn each(self, s: S, f: impl FnMut(Step));
     /// The values of `at` along the axis, combined; the result in every lane that belongs to it.
-    fn fold<C: Combine>(self, s: S, at: impl FnMut(Step) -> S::V) -> S::V;
+    #[inline(always)]
+    fn fold<C: Combine>(self, s: S, mut at: impl FnMut(Step) -> S::V) -> S::V {
+        let [value] = self.folds::<C, 1>(
+            s,
+            #[inline(always)]
+            |k| [at(k)],
+        );
+        value
+    }
+    /// The same of `N` values beside each other.
+    fn folds<C: Combine, const N: usize>(
+        self,
+        s: S,
+        at: impl FnMut(Step) -> [S::V; N],
+    ) -> [S::V; N];
+    /// What belongs to the axis at `step`, not to the groups: `p` has an element for each step.
+    unsafe fn along(self, s: S, p: *const T, step: Step) -> S::V;
+    /// How many groups go along together.
+    fn groups(self) -> usize;
+    /// How far from the first element the one at `index` along the axis is, in the first group.
+    fn offset(self, index: usize) -> usize;
     /// The vector at `step` behind `p`.
     unsafe fn load(self, s: S, p: *const T, step: Step) -> S::V;
     /// `v` to the vector at `step` behind `p`.
@@ -148,6 +183,8 @@ pub(crate) trait Axis<T: Real, S: Simd<T>>: Copy {
 pub(crate) struct Step {
     offset: usize,
     lanes: usize,
+    /// Along the axis.
+    index: usize,
 }
 
 /// The axis is the last one: vectors lie along it.
@@ -162,34 +199,60 @@ impl<T: Real, S: Simd<T>> Axis<T, S> for Row {
         let whole = self.len / S::LANES * S::LANES;
         let mut offset = 0;
         while offset < whole {
-            f(Step { offset, lanes: S::LANES });
+            f(Step { offset, lanes: S::LANES, index: offset });
             offset += S::LANES;
         }
         if whole < self.len {
-            f(Step { offset, lanes: self.len - whole });
+            f(Step { offset, lanes: self.len - whole, index: offset });
         }
     }
 
     #[inline(always)]
-    fn fold<C: Combine>(self, s: S, mut at: impl FnMut(Step) -> S::V) -> S::V {
+    fn folds<C: Combine, const N: usize>(
+        self,
+        s: S,
+        mut at: impl FnMut(Step) -> [S::V; N],
+    ) -> [S::V; N] {
         let whole = self.len / S::LANES;
         let rest = self.len % S::LANES;
-        let mut sum = fold_sequence::<C, T, S>(
+        let mut sums = fold_sequence::<C, T, S, N>(
             s,
             whole,
             #[inline(always)]
-            |k| at(Step { offset: k * S::LANES, lanes: S::LANES }),
+            |k| at(Step { offset: k * S::LANES, lanes: S::LANES, index: k * S::LANES }),
         );
         if rest > 0 {
-            let tail = at(Step { offset: whole * S::LANES, lanes: rest });
+            let offset = whole * S::LANES;
+            let tail = at(Step { offset, lanes: rest, index: offset });
             let none = s.splat(C::identity::<T>());
-            sum = C::combine(s, sum, s.select(s.head(rest), tail, none));
+            for (sum, tail) in sums.iter_mut().zip(tail) {
+                *sum = C::combine(s, *sum, s.select(s.head(rest), tail, none));
+            }
         }
-        s.splat(s.fold(
-            sum,
-            #[inline(always)]
-            |a, b| C::combine(s, a, b),
-        ))
+        for sum in &mut sums {
+            *sum = s.splat(s.fold(
+                *sum,
+                #[inline(always)]
+                |a, b| C::combine(s, a, b),
+            ));
+        }
+        sums
+    }
+
+    #[inline(always)]
+    unsafe fn along(self, s: S, p: *const T, step: Step) -> S::V {
+        // SAFETY: the caller vouches for `p`.
+        unsafe { <Self as Axis<T, S>>::load(self, s, p, step) }
+    }
+
+    #[inline(always)]
+    fn groups(self) -> usize {
+        1
+    }
+
+    #[inline(always)]
+    fn offset(self, index: usize) -> usize {
+        index
     }
 
     #[inline(always)]
@@ -232,27 +295,47 @@ impl<T: Real, S: Simd<T>> Axis<T, S> for Row {
 /// The axis is not the last one: each lane is a group of its own. Not `FULL`: only `width` lanes.
 #[derive(Clone, Copy)]
 pub(crate) struct Column<const FULL: bool> {
-    len: usize,
-    inner: usize,
-    width: usize,
+    pub(crate) len: usize,
+    pub(crate) inner: usize,
+    pub(crate) width: usize,
 }
 
 impl<T: Real, S: Simd<T>, const FULL: bool> Axis<T, S> for Column<FULL> {
     #[inline(always)]
     fn each(self, _: S, mut f: impl FnMut(Step)) {
         for k in 0..self.len {
-            f(Step { offset: k * self.inner, lanes: self.width });
+            f(Step { offset: k * self.inner, lanes: self.width, index: k });
         }
     }
 
     #[inline(always)]
-    fn fold<C: Combine>(self, s: S, mut at: impl FnMut(Step) -> S::V) -> S::V {
-        fold_sequence::<C, T, S>(
+    fn folds<C: Combine, const N: usize>(
+        self,
+        s: S,
+        mut at: impl FnMut(Step) -> [S::V; N],
+    ) -> [S::V; N] {
+        fold_sequence::<C, T, S, N>(
             s,
             self.len,
             #[inline(always)]
-            |k| at(Step { offset: k * self.inner, lanes: self.width }),
+            |k| at(Step { offset: k * self.inner, lanes: self.width, index: k }),
         )
+    }
+
+    #[inline(always)]
+    unsafe fn along(self, s: S, p: *const T, step: Step) -> S::V {
+        // SAFETY: the caller vouches for `p`.
+        s.splat(unsafe { *p.add(step.index) })
+    }
+
+    #[inline(always)]
+    fn groups(self) -> usize {
+        self.width
+    }
+
+    #[inline(always)]
+    fn offset(self, index: usize) -> usize {
+        index * self.inner
     }
 
     #[inline(always)]

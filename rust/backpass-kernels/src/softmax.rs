@@ -9,7 +9,11 @@ use crate::simd::Simd;
 
 /// The group's maximum, and 0 for the shift where that is not finite.
 #[inline(always)]
-unsafe fn shift<T: Real, S: Simd<T>, A: Axis<T, S>>(s: S, axis: A, x: *const T) -> (S::V, S::V) {
+pub(crate) unsafe fn shift<T: Real, S: Simd<T>, A: Axis<T, S>>(
+    s: S,
+    axis: A,
+    x: *const T,
+) -> (S::V, S::V) {
     // SAFETY: the caller vouches for the group behind `x`.
     let max = axis.fold::<Max>(
         s,

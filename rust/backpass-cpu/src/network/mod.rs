@@ -10,6 +10,10 @@ mod pooling;
 use backpass_kernels::isa::Isa;
 use pyo3::ffi;
 
+mod cross_entropy;
+mod given;
+mod normalization;
+
 /// Kernels by their names.
 pub type Family = &'static [(&'static str, ffi::PyCFunctionFastWithKeywords)];
 
@@ -21,3 +25,4 @@ pub fn is_worth(isa: Isa, name: &str) -> bool {
 }
 pub static FAMILIES: &[Family] =
     &[activations::KERNELS, attention::KERNELS, convolution::KERNELS, linear::KERNELS, pooling::KERNELS];
+pub static FAMILIES: &[Family] = &[cross_entropy::KERNELS, normalization::KERNELS];
