@@ -3,16 +3,15 @@
 mod activations;
 mod attention;
 mod convolution;
+mod cross_entropy;
+mod given;
 mod images;
 mod linear;
+mod normalization;
 mod pooling;
 
 use backpass_kernels::isa::Isa;
 use pyo3::ffi;
-
-mod cross_entropy;
-mod given;
-mod normalization;
 
 /// Kernels by their names.
 pub type Family = &'static [(&'static str, ffi::PyCFunctionFastWithKeywords)];
@@ -23,6 +22,12 @@ pub type Family = &'static [(&'static str, ffi::PyCFunctionFastWithKeywords)];
 pub fn is_worth(isa: Isa, name: &str) -> bool {
     isa != Isa::Scalar || !name.starts_with("linear")
 }
-pub static FAMILIES: &[Family] =
-    &[activations::KERNELS, attention::KERNELS, convolution::KERNELS, linear::KERNELS, pooling::KERNELS];
-pub static FAMILIES: &[Family] = &[cross_entropy::KERNELS, normalization::KERNELS];
+pub static FAMILIES: &[Family] = &[
+    activations::KERNELS,
+    attention::KERNELS,
+    convolution::KERNELS,
+    cross_entropy::KERNELS,
+    linear::KERNELS,
+    normalization::KERNELS,
+    pooling::KERNELS,
+];

@@ -2,7 +2,7 @@
 
 pub mod attention;
 pub mod convolution;
-pub mod linear;
-pub mod pooling;
 pub mod cross_entropy;
 pub mod layer_norm;
+pub mod linear;
+pub mod pooling;
