@@ -38,6 +38,12 @@ pub trait Real:
     const NAN: Self;
     /// 2 / sqrt(pi), the derivative of erf at 0.
     const FRAC_2_SQRT_PI: Self;
+    /// The smallest number is 2 to minus this.
+    const DEPTH: Self;
+    /// From here to twice this, neighbouring numbers are 1 apart.
+    const WHOLE: Self;
+    /// A number from 1/2 on times 2 to this or more is normal.
+    const LOW_EXPONENT: Self;
 
     /// The nearest value.
     fn of(x: f64) -> Self;
@@ -56,6 +62,8 @@ pub trait Real:
     fn std_round(self) -> Self;
     /// `self` times 2 to the `n`.
     fn std_scale(self, n: Self) -> Self;
+    /// The bits of `self`, as an integer, less those of `other`.
+    fn std_less_bits(self, other: Self) -> Self;
     /// Significand in [0.75, 1.5) and exponent.
     fn std_split(self) -> (Self, Self);
 
@@ -195,6 +203,9 @@ macro_rules! real {
             const INFINITY: Self = $t::INFINITY;
             const NAN: Self = $t::NAN;
             const FRAC_2_SQRT_PI: Self = std::$t::consts::FRAC_2_SQRT_PI;
+            const DEPTH: Self = ($t::MANTISSA_DIGITS as i32 - $t::MIN_EXP) as $t;
+            const WHOLE: Self = 1.0 / $t::EPSILON;
+            const LOW_EXPONENT: Self = $t::MIN_EXP as $t;
 
             #[inline(always)]
             fn of(x: f64) -> Self {
@@ -227,6 +238,9 @@ macro_rules! real {
             fn std_scale(self, n: Self) -> Self {
                 let half = (n * 0.5).round_ties_even();
                 self * half.exp2() * (n - half).exp2()
+            }
+            fn std_less_bits(self, other: Self) -> Self {
+                $t::from_bits(self.to_bits().wrapping_sub(other.to_bits()))
             }
             fn std_split(self) -> (Self, Self) {
                 let (m, e) = libm::frexp(f64::from(self));

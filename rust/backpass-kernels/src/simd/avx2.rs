@@ -236,7 +236,7 @@ macro_rules! avx2 {
         $add:ident $sub:ident $mul:ident $div:ident $fmadd:ident $fnmadd:ident $sqrt:ident
         $xor:ident $and:ident $andnot:ident $or:ident $max:ident $min:ident
         $round:ident $cmp:ident $blendv:ident $movemask:ident $power:ident $split:ident
-        $first:ident $cast:ident $truths:ident
+        $first:ident $cast:ident $truths:ident $bits:ident $sub_bits:ident
         $load_bytes:ident $store_bytes:ident $unzip:ident $zip:ident, fold: |$a:ident, $f:ident| $fold:expr
     ) => {
         // SAFETY of every block below: the token proves that the processor has the instructions,
@@ -370,12 +370,16 @@ macro_rules! avx2 {
                 unsafe { $blendv(b, a, m) }
             }
             #[inline(always)]
-            fn scale(self, x: $v, n: $v) -> $v {
+            fn scale_at_once(self, x: $v, n: $v) -> $v {
                 // In two steps, the second of which is the only one that can round.
                 unsafe {
                     let half = Simd::<$t>::round(self, $mul(n, $set1(0.5)));
                     $mul($mul(x, $power(half)), $power($sub(n, half)))
                 }
+            }
+            #[inline(always)]
+            fn less_bits(self, a: $v, b: $v) -> $v {
+                unsafe { $cast($sub_bits($bits(a), $bits(b))) }
             }
             #[inline(always)]
             fn split(self, x: $v) -> ($v, $v) {
@@ -442,7 +446,8 @@ avx2! {
     _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_div_ps _mm256_fmadd_ps _mm256_fnmadd_ps
     _mm256_sqrt_ps _mm256_xor_ps _mm256_and_ps _mm256_andnot_ps _mm256_or_ps _mm256_max_ps
     _mm256_min_ps _mm256_round_ps _mm256_cmp_ps _mm256_blendv_ps _mm256_movemask_ps
-    power_ps split_ps _mm256_cvtss_f32 _mm256_castsi256_ps truths_ps load_bytes_ps store_bytes_ps unzip_ps zip_ps,
+    power_ps split_ps _mm256_cvtss_f32 _mm256_castsi256_ps truths_ps
+    _mm256_castps_si256 _mm256_sub_epi32 load_bytes_ps store_bytes_ps unzip_ps zip_ps,
     fold: |a, f| {
         let a = f(a, _mm256_permute2f128_ps::<1>(a, a));
         let a = f(a, _mm256_permute_ps::<0b01_00_11_10>(a));
@@ -456,7 +461,8 @@ avx2! {
     _mm256_add_pd _mm256_sub_pd _mm256_mul_pd _mm256_div_pd _mm256_fmadd_pd _mm256_fnmadd_pd
     _mm256_sqrt_pd _mm256_xor_pd _mm256_and_pd _mm256_andnot_pd _mm256_or_pd _mm256_max_pd
     _mm256_min_pd _mm256_round_pd _mm256_cmp_pd _mm256_blendv_pd _mm256_movemask_pd
-    power_pd split_pd _mm256_cvtsd_f64 _mm256_castsi256_pd truths_pd load_bytes_pd store_bytes_pd unzip_pd zip_pd,
+    power_pd split_pd _mm256_cvtsd_f64 _mm256_castsi256_pd truths_pd
+    _mm256_castpd_si256 _mm256_sub_epi64 load_bytes_pd store_bytes_pd unzip_pd zip_pd,
     fold: |a, f| {
         let a = f(a, _mm256_permute2f128_pd::<1>(a, a));
         f(a, _mm256_permute_pd::<0b0101>(a))

@@ -5,7 +5,8 @@ use core::arch::x86_64::{
     _MM_FROUND_TO_NEAREST_INT, _MM_MANT_NORM_P75_1P5, _MM_MANT_SIGN_SRC, _mm_loadl_epi64,
     _mm_loadu_si128, _mm_maskz_loadu_epi8, _mm_sfence, _mm_test_epi8_mask, _mm256_cvtepu8_epi32,
     _mm256_mask_cvtepi32_storeu_epi8, _mm512_abs_pd, _mm512_abs_ps, _mm512_add_pd, _mm512_add_ps,
-    _mm512_and_pd, _mm512_and_ps, _mm512_andnot_pd, _mm512_andnot_ps, _mm512_cmp_pd_mask,
+    _mm512_and_pd, _mm512_and_ps, _mm512_andnot_pd, _mm512_andnot_ps, _mm512_castpd_si512,
+    _mm512_castps_si512, _mm512_castsi512_pd, _mm512_castsi512_ps, _mm512_cmp_pd_mask,
     _mm512_cmp_ps_mask, _mm512_cvtepi32_pd, _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32,
     _mm512_cvtsd_f64, _mm512_cvtss_f32, _mm512_cvttpd_epi32, _mm512_cvttps_epi32, _mm512_div_pd,
     _mm512_div_ps, _mm512_fmadd_pd, _mm512_fmadd_ps, _mm512_fnmadd_pd, _mm512_fnmadd_ps,
@@ -17,8 +18,8 @@ use core::arch::x86_64::{
     _mm512_permutex2var_ps, _mm512_roundscale_pd, _mm512_roundscale_ps, _mm512_scalef_pd,
     _mm512_scalef_ps, _mm512_set1_pd, _mm512_set1_ps, _mm512_setr_epi32, _mm512_setr_epi64,
     _mm512_shuffle_f32x4, _mm512_shuffle_f64x2, _mm512_sqrt_pd, _mm512_sqrt_ps, _mm512_storeu_pd,
-    _mm512_storeu_ps, _mm512_stream_pd, _mm512_stream_ps, _mm512_sub_pd, _mm512_sub_ps,
-    _mm512_xor_pd, _mm512_xor_ps,
+    _mm512_storeu_ps, _mm512_stream_pd, _mm512_stream_ps, _mm512_sub_epi32, _mm512_sub_epi64,
+    _mm512_sub_pd, _mm512_sub_ps, _mm512_xor_pd, _mm512_xor_ps,
 };
 
 use super::Simd;
@@ -152,7 +153,7 @@ macro_rules! avx512 {
         $add:ident $sub:ident $mul:ident $div:ident $fmadd:ident $fnmadd:ident $sqrt:ident
         $abs:ident $xor:ident $and:ident $andnot:ident $or:ident $max:ident $min:ident
         $roundscale:ident $cmp:ident $blend:ident $scalef:ident $getexp:ident $getmant:ident
-        $first:ident $truths:ident
+        $first:ident $truths:ident $bits:ident $float:ident $sub_bits:ident
         $load_bytes:ident $store_bytes:ident $unzip:ident $zip:ident, fold: |$a:ident, $f:ident| $fold:expr
     ) => {
         // SAFETY of every block below: the token proves that the processor has the instructions,
@@ -286,8 +287,12 @@ macro_rules! avx512 {
                 unsafe { $blend(m, b, a) }
             }
             #[inline(always)]
-            fn scale(self, x: $v, n: $v) -> $v {
+            fn scale_at_once(self, x: $v, n: $v) -> $v {
                 unsafe { $scalef(x, n) }
+            }
+            #[inline(always)]
+            fn less_bits(self, a: $v, b: $v) -> $v {
+                unsafe { $float($sub_bits($bits(a), $bits(b))) }
             }
             #[inline(always)]
             fn split(self, x: $v) -> ($v, $v) {
@@ -352,7 +357,8 @@ avx512! {
     _mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_div_ps _mm512_fmadd_ps _mm512_fnmadd_ps
     _mm512_sqrt_ps _mm512_abs_ps _mm512_xor_ps _mm512_and_ps _mm512_andnot_ps _mm512_or_ps
     _mm512_max_ps _mm512_min_ps _mm512_roundscale_ps _mm512_cmp_ps_mask _mm512_mask_blend_ps
-    _mm512_scalef_ps _mm512_getexp_ps _mm512_getmant_ps _mm512_cvtss_f32 truths_ps load_bytes_ps store_bytes_ps unzip_ps zip_ps,
+    _mm512_scalef_ps _mm512_getexp_ps _mm512_getmant_ps _mm512_cvtss_f32 truths_ps
+    _mm512_castps_si512 _mm512_castsi512_ps _mm512_sub_epi32 load_bytes_ps store_bytes_ps unzip_ps zip_ps,
     fold: |a, f| {
         let a = f(a, _mm512_shuffle_f32x4::<0b01_00_11_10>(a, a));
         let a = f(a, _mm512_shuffle_f32x4::<0b10_11_00_01>(a, a));
@@ -367,7 +373,8 @@ avx512! {
     _mm512_add_pd _mm512_sub_pd _mm512_mul_pd _mm512_div_pd _mm512_fmadd_pd _mm512_fnmadd_pd
     _mm512_sqrt_pd _mm512_abs_pd _mm512_xor_pd _mm512_and_pd _mm512_andnot_pd _mm512_or_pd
     _mm512_max_pd _mm512_min_pd _mm512_roundscale_pd _mm512_cmp_pd_mask _mm512_mask_blend_pd
-    _mm512_scalef_pd _mm512_getexp_pd _mm512_getmant_pd _mm512_cvtsd_f64 truths_pd load_bytes_pd store_bytes_pd unzip_pd zip_pd,
+    _mm512_scalef_pd _mm512_getexp_pd _mm512_getmant_pd _mm512_cvtsd_f64 truths_pd
+    _mm512_castpd_si512 _mm512_castsi512_pd _mm512_sub_epi64 load_bytes_pd store_bytes_pd unzip_pd zip_pd,
     fold: |a, f| {
         let a = f(a, _mm512_shuffle_f64x2::<0b01_00_11_10>(a, a));
         let a = f(a, _mm512_shuffle_f64x2::<0b10_11_00_01>(a, a));

@@ -51,6 +51,17 @@ pub trait Simd<T: Real>: Copy {
     unsafe fn stream(self, p: *mut T, v: Self::V);
     /// Orders what was streamed before all that is stored later.
     fn fence(self);
+    /// Asks for the memory at `p`, which need not be readable, to be brought into the caches.
+    #[inline(always)]
+    fn prefetch(self, p: *const T) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a hint, which fails for no address.
+        unsafe {
+            core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(p.cast());
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = p;
+    }
 
     /// `x` in every lane.
     fn splat(self, x: T) -> Self::V;
@@ -94,9 +105,10 @@ pub trait Simd<T: Real>: Copy {
     fn any(self, m: Self::M) -> bool;
     /// `a` where the mask holds, else `b`.
     fn select(self, m: Self::M, a: Self::V, b: Self::V) -> Self::V;
-    /// `x` times 2 to the `n`, for integral `n` in the range of normal exponents, twice over;
-    /// rounded once, also into the denormal range.
-    fn scale(self, x: Self::V, n: Self::V) -> Self::V;
+    /// What [`Simd::scale`] gives, slowly where that is denormal, or 0 after rounding.
+    fn scale_at_once(self, x: Self::V, n: Self::V) -> Self::V;
+    /// The bits of `a`, as an integer, less those of `b`.
+    fn less_bits(self, a: Self::V, b: Self::V) -> Self::V;
     /// `(m, e)` with `x = m 2^e` and `m` in [0.75, 1.5), for positive finite `x`.
     fn split(self, x: Self::V) -> (Self::V, Self::V);
     /// The lanes combined by `f`, halves first.
@@ -113,6 +125,32 @@ pub trait Simd<T: Real>: Copy {
     fn map(self, a: Self::V, f: impl Fn(T) -> T) -> Self::V;
     /// The same for two operands.
     fn map2(self, a: Self::V, b: Self::V, f: impl Fn(T, T) -> T) -> Self::V;
+
+    /// `x` times 2 to the `n`, for integral `n` in the range of normal exponents, twice over;
+    /// rounded once, also into the denormal range.
+    #[inline(always)]
+    fn scale(self, x: Self::V, n: Self::V) -> Self::V {
+        if self.any(self.lt(n, self.splat(T::LOW_EXPONENT))) {
+            return self.scale_down(x, n);
+        }
+        self.scale_at_once(x, n)
+    }
+
+    /// The same for some `n` that may lead into the denormal range.
+    ///
+    /// Processors take a hundred times as long for a product that is denormal.  A denormal number is
+    /// a multiple of the smallest one, and its bits are that integer: which is found by rounding,
+    /// among numbers that are so large that they have no fractions.
+    #[inline(always)]
+    fn scale_down(self, x: Self::V, n: Self::V) -> Self::V {
+        let (zero, whole) = (self.splat(T::ZERO), self.splat(T::WHOLE));
+        let raised = self.add(self.min(n, zero), self.splat(T::DEPTH));
+        let multiple = self.abs(self.scale_at_once(x, raised));
+        let denormal = self.and(self.lt(n, zero), self.lt(multiple, whole));
+        let bits = self.less_bits(self.add(multiple, whole), whole);
+        let normal = self.scale_at_once(x, self.select(denormal, zero, n));
+        self.select(denormal, self.copysign(bits, x), normal)
+    }
 
     /// Whether a lane is nan.
     #[inline(always)]

@@ -145,8 +145,18 @@ impl<T: Real> Simd<T> for Portable {
         if m { a } else { b }
     }
     #[inline(always)]
+    fn prefetch(self, _: *const T) {}
+    #[inline(always)]
     fn scale(self, x: T, n: T) -> T {
         x.std_scale(n)
+    }
+    #[inline(always)]
+    fn scale_at_once(self, x: T, n: T) -> T {
+        x.std_scale(n)
+    }
+    #[inline(always)]
+    fn less_bits(self, a: T, b: T) -> T {
+        a.std_less_bits(b)
     }
     #[inline(always)]
     fn split(self, x: T) -> (T, T) {
