@@ -187,10 +187,101 @@ pub(crate) struct Step {
     index: usize,
 }
 
+impl Step {
+    /// Where the vector behind `p` begins.
+    #[inline(always)]
+    pub(crate) fn of<T>(self, p: *const T) -> *const T {
+        p.wrapping_add(self.offset)
+    }
+}
+
 /// The axis is the last one: vectors lie along it.
 #[derive(Clone, Copy)]
 pub(crate) struct Row {
     pub(crate) len: usize,
+}
+
+/// Outputs of so many bytes are more than what most processors have as a second cache.
+const LARGE: usize = 1 << 21;
+
+/// Whether an output of `n` elements is better written past the caches, see [`Row::each_to`].
+pub(crate) fn is_large<T>(n: usize) -> bool {
+    n * size_of::<T>() >= LARGE
+}
+
+impl Row {
+    /// How many elements lie before the first one at which `out` is aligned to a vector.
+    #[inline(always)]
+    pub(crate) fn lead<T: Real, S: Simd<T>>(self, _: S, out: *const T) -> usize {
+        let size = S::LANES * size_of::<T>();
+        let before = (out as usize).next_multiple_of(size) - out as usize;
+        (before / size_of::<T>()).min(self.len)
+    }
+
+    /// Calls `f` with the index of each vector along the row, where whole ones begin after `lead`
+    /// elements.
+    #[inline(always)]
+    pub(crate) fn each_after<T: Real, S: Simd<T>>(
+        self,
+        _: S,
+        lead: usize,
+        mut f: impl FnMut(Step),
+    ) {
+        if lead > 0 {
+            f(Step { offset: 0, lanes: lead, index: 0 });
+        }
+        let mut offset = lead;
+        while offset + S::LANES <= self.len {
+            f(Step { offset, lanes: S::LANES, index: offset });
+            offset += S::LANES;
+        }
+        if offset < self.len {
+            f(Step { offset, lanes: self.len - offset, index: offset });
+        }
+    }
+
+    /// `v` to the vector at `step` behind `p`; if `past`, a whole one past the caches, for which it
+    /// must be aligned.
+    #[inline(always)]
+    pub(crate) unsafe fn write<T: Real, S: Simd<T>>(
+        self,
+        s: S,
+        p: *mut T,
+        step: Step,
+        v: S::V,
+        past: bool,
+    ) {
+        // SAFETY: the caller vouches for the row behind `p`.
+        unsafe {
+            if past && step.lanes == S::LANES {
+                s.stream(p.add(step.offset), v);
+            } else {
+                self.store(s, p, step, v);
+            }
+        }
+    }
+
+    /// Writes the values of `f` along the row to `out`; if `past`, past the caches, and
+    /// [`Simd::fence`] comes after all rows.
+    #[inline(always)]
+    pub(crate) unsafe fn each_to<T: Real, S: Simd<T>>(
+        self,
+        s: S,
+        out: *mut T,
+        past: bool,
+        mut f: impl FnMut(Step) -> S::V,
+    ) {
+        // SAFETY: the caller vouches for the row behind `out`.
+        unsafe {
+            let lead = if past { self.lead(s, out.cast_const()) } else { 0 };
+            self.each_after(
+                s,
+                lead,
+                #[inline(always)]
+                |k| self.write(s, out, k, f(k), past),
+            );
+        }
+    }
 }
 
 impl<T: Real, S: Simd<T>> Axis<T, S> for Row {

@@ -4,7 +4,7 @@
 //! The mean is found in two steps, its rounding by the mean of the deviations from it; so a row far
 //! from 0 keeps its digits. A row is read three times, from the cache after the first.
 
-use crate::along::{Axis, Row, Sum};
+use crate::along::{Axis, Row, Sum, is_large};
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::pool::Scratch;
 use crate::real::Real;
@@ -117,6 +117,8 @@ fn statistics<T: Real, S: Simd<T>>(
 struct Forward<T, const AFFINE: bool> {
     rows: Rows<T>,
     out: *mut T,
+    /// Whether the output is written past the caches.
+    past: bool,
 }
 
 impl<T: Real, const AFFINE: bool> Kernel<T> for Forward<T, AFFINE> {
@@ -135,24 +137,29 @@ impl<T: Real, const AFFINE: bool> Kernel<T> for Forward<T, AFFINE> {
                     s,
                     #[inline(always)]
                     |k| {
+                        s.prefetch(k.of(x.wrapping_add(len)));
                         let d = s.sub(row.load(s, x, k), shift);
                         [d, s.mul(d, d)]
                     },
                 );
                 let about = statistics(s, len, eps, centred, shift, sums);
-                row.each(
+                row.each_to(
                     s,
+                    out,
+                    self.past,
                     #[inline(always)]
                     |k| {
-                        let mut y = about.hat(s, row.load(s, x, k));
+                        let hat = about.hat(s, row.load(s, x, k));
                         if AFFINE {
-                            y = s.fma(y, row.load(s, weight, k), row.load(s, bias, k));
+                            s.fma(hat, row.load(s, weight, k), row.load(s, bias, k))
+                        } else {
+                            hat
                         }
-                        row.store(s, out, k, y);
                     },
                 );
             }
         }
+        s.fence();
     }
 }
 
@@ -167,6 +174,7 @@ pub unsafe fn layer_norm<T: Real>(isa: Isa, rows: Rows<T>, out: *mut T) {
     // SAFETY: each chunk has rows of its own; the caller vouches for the rest.
     let shared = unsafe { Shared::new((rows, out)) };
     let chunks = rows.chunks();
+    let past = is_large::<T>(rows.rows * rows.len);
     threads::run(chunks, rows.rows * rows.len * size_of::<T>() / 20, &|chunk| {
         let (mut part, out) = shared.get();
         let first = rows.rows * chunk / chunks;
@@ -176,9 +184,9 @@ pub unsafe fn layer_norm<T: Real>(isa: Isa, rows: Rows<T>, out: *mut T) {
         // SAFETY: as above.
         unsafe {
             if part.weight.is_null() {
-                dispatch(isa, Forward::<T, false> { rows: part, out });
+                dispatch(isa, Forward::<T, false> { rows: part, out, past });
             } else {
-                dispatch(isa, Forward::<T, true> { rows: part, out });
+                dispatch(isa, Forward::<T, true> { rows: part, out, past });
             }
         }
     });
@@ -192,6 +200,8 @@ struct Backward<T, const AFFINE: bool> {
     sums: *mut T,
     /// Two rows for the sums of a few rows.
     run: *mut T,
+    /// Whether the output is written past the caches.
+    past: bool,
 }
 
 /// What is known of a row when its cotangent is written: `out = g w rstd + hat along + level`.
@@ -214,6 +224,8 @@ impl<T: Real, const AFFINE: bool> Backward<T, AFFINE> {
                 s,
                 #[inline(always)]
                 |k| {
+                    s.prefetch(k.of(x.wrapping_add(len)));
+                    s.prefetch(k.of(g.wrapping_add(len)));
                     let d = s.sub(row.load(s, x, k), shift);
                     let mut g = row.load(s, g, k);
                     if AFFINE {
@@ -225,7 +237,11 @@ impl<T: Real, const AFFINE: bool> Backward<T, AFFINE> {
             let about = statistics(s, len, eps, centred, shift, [d, square]);
             let Statistics { rstd, rest, .. } = about;
             let scale = s.neg(s.div(rstd, s.splat(T::count(len))));
-            let along = s.mul(s.fma(product, rstd, s.mul(whole, rest)), scale);
+            // Beside an infinite cotangent there is nothing to put right.
+            let rest = s.mul(whole, rest);
+            let finite = s.lt(s.abs(rest), s.splat(T::INFINITY));
+            let rest = s.select(finite, rest, s.splat(T::ZERO));
+            let along = s.mul(s.fma(product, rstd, rest), scale);
             let level = if centred { s.mul(whole, scale) } else { s.splat(T::ZERO) };
             Slopes { about, along, level }
         }
@@ -237,12 +253,21 @@ impl<T: Real, const AFFINE: bool> Backward<T, AFFINE> {
         let Rows { len, x, weight, .. } = self.rows;
         // SAFETY: the caller vouches for the rows.
         unsafe {
-            let slopes: [Slopes<S::V>; N] = std::array::from_fn(
-                #[inline(always)]
-                |i| self.slopes(s, row, first + i),
-            );
-            row.each(
+            // Not `from_fn`, which is not always inlined.
+            let mut slopes = [self.slopes(s, row, first); N];
+            for (i, slopes) in slopes.iter_mut().enumerate().skip(1) {
+                *slopes = self.slopes(s, row, first + i);
+            }
+            // Rows of odd lengths are aligned here and there only.
+            let lead = if self.past { row.lead(s, self.out.add(first * len)) } else { 0 };
+            let mut past = [false; N];
+            for (i, past) in past.iter_mut().enumerate() {
+                let aligned = row.lead(s, self.out.add((first + i) * len)) == lead;
+                *past = self.past && aligned;
+            }
+            row.each_after(
                 s,
+                lead,
                 #[inline(always)]
                 |k| {
                     let scale = if AFFINE { row.load(s, weight, k) } else { s.splat(T::ONE) };
@@ -262,7 +287,8 @@ impl<T: Real, const AFFINE: bool> Backward<T, AFFINE> {
                             scaled = s.mul(g, scale);
                         }
                         let rest = s.fma(hat, slopes.along, slopes.level);
-                        row.store(s, self.out.add(from), k, s.fma(scaled, slopes.about.rstd, rest));
+                        let value = s.fma(scaled, slopes.about.rstd, rest);
+                        row.write(s, self.out.add(from), k, value, past[i]);
                     }
                     if AFFINE {
                         row.store(s, to_weight, k, sums[0]);
@@ -312,6 +338,7 @@ impl<T: Real, const AFFINE: bool> Kernel<T> for Backward<T, AFFINE> {
                     );
                 }
             }
+            s.fence();
         }
     }
 }
@@ -334,6 +361,7 @@ pub unsafe fn layer_norm_back<T: Real>(
     let affine = !rows.weight.is_null() || !rows.bias.is_null();
     let (rows, _kept) = rows.completed();
     let (chunks, len) = (rows.chunks(), rows.len);
+    let past = is_large::<T>(rows.rows * len);
     // For each chunk its sums, then those of a few rows.
     let sums = Scratch::<T>::new(if affine { 4 * chunks * len } else { 0 });
     // SAFETY: each chunk has rows and sums of its own; the caller vouches for the rest.
@@ -348,9 +376,9 @@ pub unsafe fn layer_norm_back<T: Real>(
             let run = sums.wrapping_add(2 * len * (chunks + chunk));
             let sums = sums.wrapping_add(2 * len * chunk);
             if affine {
-                dispatch(isa, Backward::<T, true> { rows: part, g, out, sums, run });
+                dispatch(isa, Backward::<T, true> { rows: part, g, out, sums, run, past });
             } else {
-                dispatch(isa, Backward::<T, false> { rows: part, g, out, sums, run });
+                dispatch(isa, Backward::<T, false> { rows: part, g, out, sums, run, past });
             }
         });
         if affine {
