@@ -34,8 +34,8 @@ except ImportError:
     OTHERS = frozenset({"momentum_update", "sgd_update"})  # what backpass.nn would have declared
 else:
     OTHERS = frozenset()
-#: What the walks use, tested apart: `core.cotangents` has the same in Python.
-OTHERS |= {"unbroadcast", "copies", "one_like"}
+#: What the walks and checks use, tested apart: `core.cotangents` has the same in Python.
+OTHERS |= {"unbroadcast", "copies", "one_like", "within"}
 
 GPU = cupy_place()
 #: CuPy's hypot and arctan2 of halves do not compile.

@@ -313,6 +313,7 @@ unsafe fn sum<T: Element>(isa: Isa, n: usize, x: *const T) -> T {
 }
 
 /// The terms that `run` writes, or their sum, for the mean divided by `total`.
+#[allow(clippy::unnecessary_wraps)] // it is what a kernel's body gives
 unsafe fn reduced<T: Element>(
     isa: Isa,
     reduction: Reduction,
@@ -437,14 +438,19 @@ unsafe fn are_within(args: Args, nargs: isize, kwnames: Object) -> Outcome {
         let integers = Integers::read(*args)?;
         let count = integer(*args.add(1))? as u64;
         let all = if nargs == 2 {
-            integers.as_slice().iter().fold(true, |all, &i| all & ((i as u64) < count))
+            fits_all(&integers, |i| (i as u64) < count)
         } else {
             let other = integer(*args.add(2))? as i64;
-            let fits = |i: i64| (i as u64) < count || i == other;
-            integers.as_slice().iter().fold(true, |all, &i| all & fits(i))
+            fits_all(&integers, |i| (i as u64) < count || i == other)
         };
         let made = if all { ffi::Py_True() } else { ffi::Py_False() };
         ffi::Py_INCREF(made);
         Ok(made)
     }
+}
+
+/// Whether each of them fits; all are looked at, which is faster than to stop.
+#[allow(clippy::needless_bitwise_bool)]
+fn fits_all(integers: &Integers, fits: impl Fn(i64) -> bool) -> bool {
+    integers.as_slice().iter().fold(true, |all, &i| all & fits(i))
 }

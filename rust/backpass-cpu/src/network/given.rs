@@ -72,6 +72,7 @@ pub unsafe fn none() -> *mut ffi::PyObject {
 /// # Safety
 ///
 /// The interpreter's lock is held.
+#[allow(clippy::unnecessary_wraps)] // it is what a kernel's body gives
 pub unsafe fn tuple<const N: usize>(items: [*mut ffi::PyObject; N]) -> Outcome {
     // SAFETY: the caller's; an item that is not in the tuple is given back.
     unsafe {

@@ -60,6 +60,18 @@ def check_spread(name: str, what: str, weight: Any, x: Any) -> None:
         )
 
 
+def all_within(integers: Any, count: int, other: int | None = None) -> bool:
+    """Return whether integers are from 0 to `count - 1`, or `other`."""
+    kernel = backend_of((integers,)).kernels.get("within")
+    if kernel is not None:
+        found = kernel(integers, count) if other is None else kernel(integers, count, other)
+        if found is not NotImplemented:
+            return bool(found)
+    if other is not None:
+        return bool((((integers >= 0) & (integers < count)) | (integers == other)).all())
+    return not integers.size or bool(integers.min() >= 0 and integers.max() < count)
+
+
 def check_values(name: str, what: str, x: Any, is_bad: Callable[[Any], Any], reason: str) -> None:
     """Raise a `ValueError` that names the first number that is bad, where it stands, and why.
 
@@ -76,4 +88,4 @@ def check_values(name: str, what: str, x: Any, is_bad: Callable[[Any], Any], rea
     raise ValueError(f"{name}: `{what}`{place or ''} is {value.ravel()[first].item()}, {reason}")
 
 
-__all__ = ["beside", "check_shape", "check_spread", "check_values", "operand"]
+__all__ = ["all_within", "beside", "check_shape", "check_spread", "check_values", "operand"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy
@@ -11,7 +10,7 @@ import backpass.numpy as np
 from backpass.core import Tensor
 from backpass.core.backends import backend_of, made_beside
 from backpass.core.extend import defjvp, defvjp, linear, primitive
-from backpass.nn.functional.checking import check_values
+from backpass.nn.functional.checking import all_within, check_values
 
 # ----- the primitives ---------------------------------------------------------------------------
 
@@ -138,7 +137,7 @@ def _check_range(indices: Any, count: int) -> None:
     backend = backend_of((indices,))
     if backend.reports or backend.capturing():
         return
-    if math.prod(indices.shape) and int(indices.min()) >= 0 and int(indices.max()) < count:
+    if all_within(indices, count):
         return
     check_values(
         "embedding",

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from backpass.core.backends import backend_of
 from backpass.core.values import plain
-from backpass.nn.functional.checking import check_values
+from backpass.nn.functional.checking import all_within, check_values
 
 
 def check_labels(name: str, target: Any, classes: int, ignore_index: int) -> bool:
@@ -23,8 +23,10 @@ def check_labels(name: str, target: Any, classes: int, ignore_index: int) -> boo
     backend = backend_of((labels,))
     if backend.reports or backend.capturing():
         return True
-    if not labels.size or (labels.min() >= 0 and labels.max() < classes):
+    if all_within(labels, classes):
         return 0 <= ignore_index < classes
+    if all_within(labels, classes, ignore_index):
+        return True
     check_values(
         name,
         "target",
