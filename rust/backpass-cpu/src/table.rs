@@ -5,7 +5,8 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 use backpass_kernels::elementwise::{
-    BINARY, BINARY_RULES, Elementwise, QUATERNARY_RULES, TERNARY_RULES, UNARY, UNARY_RULES,
+    BINARY, BINARY_RULES, Elementwise, QUATERNARY, QUATERNARY_RULES, TERNARY_RULES, UNARY,
+    UNARY_RULES,
 };
 use backpass_kernels::isa::Isa;
 use backpass_kernels::reduce::Reduction;
@@ -89,6 +90,7 @@ entries!(UNARY_ENTRIES, unary, UNARY, 1;
     0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34
     35 36 37);
 entries!(BINARY_ENTRIES, binary, BINARY, 2; 0 1 2 3 4 5 6 7 8 9 10 11 12 13);
+entries!(QUATERNARY_ENTRIES, quaternary, QUATERNARY, 4; 0);
 entries!(UNARY_RULE_ENTRIES, unary_rule, UNARY_RULES, 1; 0 1 2 3);
 entries!(BINARY_RULE_ENTRIES, binary_rule, BINARY_RULES, 2;
     0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33);
@@ -225,6 +227,7 @@ pub fn kernels(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let table = PyDict::new(py);
     fill(py, &table, UNARY, UNARY_ENTRIES)?;
     fill(py, &table, BINARY, BINARY_ENTRIES)?;
+    fill(py, &table, QUATERNARY, QUATERNARY_ENTRIES)?;
     fill(py, &table, UNARY_RULES, UNARY_RULE_ENTRIES)?;
     fill(py, &table, BINARY_RULES, BINARY_RULE_ENTRIES)?;
     fill(py, &table, TERNARY_RULES, TERNARY_RULE_ENTRIES)?;

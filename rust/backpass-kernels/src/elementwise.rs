@@ -6,6 +6,7 @@
 pub mod activations;
 mod binary;
 mod powers;
+mod quaternary;
 mod rules;
 mod unary;
 
@@ -19,6 +20,7 @@ use crate::threads::{self, Shared};
 
 pub use binary::BINARY;
 pub use powers::{constant_power, constant_power_rule};
+pub use quaternary::QUATERNARY;
 pub use rules::{BINARY_RULES, QUATERNARY_RULES, TERNARY_RULES, UNARY_RULES};
 pub use unary::{COPY, UNARY};
 

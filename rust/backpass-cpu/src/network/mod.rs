@@ -2,12 +2,15 @@
 
 mod activations;
 mod attention;
+mod batch_norm;
 mod convolution;
 mod cross_entropy;
+mod dropout;
+mod embedding;
 mod given;
 mod images;
+mod layer_norm;
 mod linear;
-mod normalization;
 mod pooling;
 
 use backpass_kernels::isa::Isa;
@@ -25,9 +28,12 @@ pub fn is_worth(isa: Isa, name: &str) -> bool {
 pub static FAMILIES: &[Family] = &[
     activations::KERNELS,
     attention::KERNELS,
+    batch_norm::KERNELS,
     convolution::KERNELS,
     cross_entropy::KERNELS,
+    dropout::KERNELS,
+    embedding::KERNELS,
+    layer_norm::KERNELS,
     linear::KERNELS,
-    normalization::KERNELS,
     pooling::KERNELS,
 ];

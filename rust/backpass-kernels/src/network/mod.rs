@@ -1,8 +1,11 @@
 //! Kernels of networks: what `backpass.nn.functional` calls by name, one family a file.
 
 pub mod attention;
+pub mod batch_norm;
 pub mod convolution;
 pub mod cross_entropy;
+pub mod dropout;
+pub mod embedding;
 pub mod layer_norm;
 pub mod linear;
 pub mod pooling;

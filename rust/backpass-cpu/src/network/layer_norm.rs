@@ -1,4 +1,4 @@
-//! Layer norm, RMS norm and batch norm.
+//! Layer norm and RMS norm.
 
 use backpass_kernels::isa::Isa;
 use backpass_kernels::network::layer_norm::{self, Rows};
