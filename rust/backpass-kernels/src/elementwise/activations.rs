@@ -1,6 +1,7 @@
 //! Activations between the layers of networks, and their rules. Parameters are operands, too: one
 //! element stands for all.
 
+use crate::math::erf::normal;
 use crate::real::Real;
 use crate::simd::Simd;
 
@@ -64,13 +65,6 @@ fn steps<T: Real, S: Simd<T>>(s: S, x: S::V) -> (S::V, S::V) {
     let far = s.mul(e, near);
     let negative = s.lt(x, zero);
     (s.select(negative, far, near), s.select(negative, near, far))
-}
-
-/// The distribution function of the normal distribution.
-#[inline(always)]
-fn normal_step<T: Real, S: Simd<T>>(s: S, x: S::V) -> S::V {
-    let u = s.mul(x, s.splat(T::of(-std::f64::consts::FRAC_1_SQRT_2)));
-    s.mul(s.splat(T::HALF), T::erfc(s, u))
 }
 
 /// The argument of the step of the approximate `gelu`, and its derivative.
@@ -156,10 +150,10 @@ kernels! {
         s.mul(s.splat(T::of(SELU_SCALE)), or_left(s, x, left))
     };
     /// x times the share of the normal distribution below it.
-    GELU Gelu 1 "gelu" 700 [x] |s, T| s.zero_mul(normal_step(s, x), x);
+    GELU Gelu 1 "gelu" 700 [x] |s, T| s.zero_mul(normal(s, x).0, x);
     /// The same, approximately.
     GELU_TANH GeluTanh 1 "gelu" 700 [x] |s, T| {
-        s.zero_mul(T::expit(s, cubic(s, within(s, x, CUBIC)).0), x)
+        s.zero_mul(steps(s, cubic(s, within(s, x, CUBIC)).0).0, x)
     };
     /// x times its logistic function.
     SILU Silu 1 "silu" 500 [x] |s, T| s.zero_mul(steps(s, x).0, x);
@@ -233,9 +227,8 @@ kernels! {
     /// Of the cotangent and x.
     GELU_VJP GeluVjp 2 "gelu.vjp" 1000 [g, x] |s, T| {
         let x = within(s, x, NORMAL);
-        let e = T::exp(s, s.mul(s.mul(x, x), s.splat(T::of(-0.5))));
-        let density = s.mul(e, s.splat(T::of(DENSITY)));
-        s.zero_mul(g, s.fma(x, density, normal_step(s, x)))
+        let (step, e) = normal(s, x);
+        s.zero_mul(g, s.fma(x, s.mul(e, s.splat(T::of(DENSITY))), step))
     };
     /// Of the cotangent and x.
     GELU_TANH_VJP GeluTanhVjp 2 "gelu.vjp" 700 [g, x] |s, T| {

@@ -35,3 +35,28 @@ pub fn erfc<T: Real, S: Simd<T>>(s: S, x: S::V) -> S::V {
     let near = s.fma(x, s.poly(square, T::ERF), x);
     s.select(s.lt(a, s.splat(T::of(0.4))), s.sub(one, near), far)
 }
+
+/// The distribution function of the normal distribution, erfc(-x / sqrt(2)) / 2, without
+/// cancellation, and exp(-x**2 / 2).
+#[inline(always)]
+pub fn normal<T: Real, S: Simd<T>>(s: S, x: S::V) -> (S::V, S::V) {
+    let (one, two, half) = (s.splat(T::ONE), s.splat(T::TWO), s.splat(T::HALF));
+    let root = s.splat(T::of(std::f64::consts::FRAC_1_SQRT_2));
+    if !S::FUSED {
+        let step = s.mul(half, s.map(s.neg(s.mul(x, root)), T::std_erfc));
+        return (step, exp(s, s.neg(s.mul(half, s.mul(x, x)))));
+    }
+    let middle = s.splat(T::ERFC_MID);
+    let most = s.splat(T::of(T::ERFC_MAX.wide() * std::f64::consts::SQRT_2));
+    let x = s.max(s.neg(most), s.min(most, x));
+    let square = s.mul(x, x);
+    let lost = s.fma(x, x, s.neg(square));
+    let e = exp_sum(s, s.neg(s.mul(half, square)), s.neg(s.mul(half, lost)));
+    let a = s.abs(s.mul(x, root));
+    // One division for both: by a + middle in q, and by 1 + 2 a.
+    let (above, below) = (s.add(a, middle), s.fma(a, two, one));
+    let inverse = s.div(one, s.mul(above, below));
+    let q = s.mul(s.sub(a, middle), s.mul(below, inverse));
+    let tail = s.mul(s.mul(half, e), s.mul(s.poly(q, T::ERFCX), s.mul(above, inverse)));
+    (s.select(s.lt(s.splat(T::ZERO), x), s.sub(one, tail), tail), e)
+}
