@@ -10,9 +10,11 @@ use backpass_kernels::layout::{Lines, MAX_DIMS, Operand};
 use numpy::npyffi::{NPY_ARRAY_WRITEABLE, PyArrayObject};
 use pyo3::ffi;
 
+use crate::network::images::{Layout, laid, new_images, shape_of};
 use crate::operand::{
     Argument, Element, Kind, Outcome, Refused, common_kind, finish, new_array, new_scalar, unlocked,
 };
+use crate::order::Dense;
 use crate::views::read_only;
 
 /// What is known of a kernel beside its loop.
@@ -280,6 +282,10 @@ unsafe fn strided<T: Element, const N: usize>(
     isa: Isa,
     operands: &[Argument; N],
 ) -> Outcome {
+    // SAFETY: the caller's.
+    if let Some(made) = unsafe { images::<T, N>(kernel, isa, operands)? } {
+        return Ok(made);
+    }
     let nd = operands.iter().map(Argument::ndim).max().unwrap_or(0);
     let mut shape = [1usize; MAX_DIMS];
     let shape = &mut shape[..nd];
@@ -356,6 +362,58 @@ unsafe fn strided<T: Element, const N: usize>(
         Ok(array)
     }
 }
+
+/// Images of one shape, some with their channels innermost and some as planes: the planes are turned
+/// first, square by square, and so the output lies as the others do.
+unsafe fn images<T: Element, const N: usize>(
+    kernel: &'static Elementwise<N>,
+    isa: Isa,
+    operands: &[Argument; N],
+) -> Result<Option<*mut ffi::PyObject>, Refused> {
+    let Some(shape) = operands.iter().find_map(|x| shape_of(x).ok()) else { return Ok(None) };
+    let size = shape.iter().product::<usize>();
+    let mut layouts = [false; 2];
+    for x in operands.iter().filter(|x| x.ndim() > 0) {
+        if x.shape() != shape {
+            return Ok(None);
+        }
+        match Layout::find(shape, std::array::from_fn(|d| x.stride::<T>(d))) {
+            Some(layout) => layouts[usize::from(layout == Layout::ChannelsLast)] = true,
+            None => return Ok(None),
+        }
+    }
+    if layouts != [true; 2] || size < TURNED {
+        return Ok(None);
+    }
+    let layout = Layout::ChannelsLast;
+    let mut slots = [T::ZERO; N];
+    let mut advance = [1; N];
+    let mut laid_out = [const { None }; N];
+    for i in 0..N {
+        if operands[i].ndim() == 0 {
+            (slots[i], advance[i]) = (operands[i].value()?, 0);
+        } else {
+            laid_out[i] = Some(laid::<T>(isa, &operands[i], layout)?);
+        }
+    }
+    let ins =
+        std::array::from_fn(|i| laid_out[i].as_ref().map_or(&raw const slots[i], Dense::as_ptr));
+    // SAFETY: the lock is held; the operands are contiguous in the output's order, or scalars.
+    unsafe {
+        match new_images::<T>(layout, shape) {
+            Ok((array, out)) => {
+                unlocked(kernel.time(isa, size), || {
+                    apply_contiguous(isa, kernel, out, size, ins, advance);
+                });
+                Ok(Some(array))
+            }
+            Err(null) => Ok(Some(null)),
+        }
+    }
+}
+
+/// Below so many elements, turning costs more than walking.
+const TURNED: usize = 1024;
 
 /// A read-only array that repeats one element: a new reference, or null with an exception set.
 unsafe fn new_repeated<T: Element>(value: T, shape: &[usize]) -> *mut ffi::PyObject {

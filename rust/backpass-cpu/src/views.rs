@@ -4,6 +4,7 @@ use std::ffi::c_void;
 use std::ptr::null_mut;
 
 use backpass_kernels::layout::MAX_DIMS;
+use backpass_kernels::transpose::transpose as turn;
 use numpy::npyffi::{
     NPY_ARRAY_ALIGNED, NPY_ARRAY_C_CONTIGUOUS, NPY_ARRAY_CARRAY, NPY_ARRAY_WRITEABLE,
     PyArray_Descr, PyArrayObject,
@@ -13,7 +14,11 @@ use pyo3::ffi;
 use crate::api::api;
 use crate::block::new_block;
 use crate::keywords::{Keywords, axes, each_keyword, integer, one_axis};
-use crate::operand::{Argument, Element, Kind, Outcome, Refused, finish, new_array, new_scalar};
+use crate::network::images::{Layout, shape_of};
+use crate::operand::{
+    Argument, Element, Kind, Outcome, Refused, finish, new_array, new_scalar, unlocked,
+};
+use crate::table::isa;
 
 /// Which view.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -287,7 +292,7 @@ unsafe fn broadcast_to(source: &Source, shape: &Dims) -> Outcome {
     Ok(unsafe { source.view(source.data, wanted, Some(&strides[..wanted.len()]), false) })
 }
 
-/// The same elements of a contiguous array.
+/// The same elements of a contiguous array; of images whose channels lie innermost, a copy.
 unsafe fn reshape(source: &Source, mut shape: Dims) -> Outcome {
     let size: isize = source.dims().iter().product();
     let mut known = 1;
@@ -308,8 +313,18 @@ unsafe fn reshape(source: &Source, mut shape: Dims) -> Outcome {
     }
     let array = source.object.cast::<PyArrayObject>();
     let contiguous = source.flags & NPY_ARRAY_C_CONTIGUOUS != 0;
-    if known != size || !contiguous || array.is_null() {
+    if known != size || array.is_null() {
         return Err(Refused);
+    }
+    if !contiguous {
+        // SAFETY: the object is an array.
+        return unsafe {
+            let x = Argument::new(source.object)?;
+            match x.kind {
+                Kind::Single => laid_anew::<f32>(&x, &shape),
+                _ => laid_anew::<f64>(&x, &shape),
+            }
+        };
     }
     if shape.nd == 0 {
         // SAFETY: the object is an array of one element.
@@ -317,6 +332,29 @@ unsafe fn reshape(source: &Source, mut shape: Dims) -> Outcome {
     }
     // SAFETY: the source is contiguous and has as many elements.
     Ok(unsafe { source.view(source.data, shape.lengths(), None, true) })
+}
+
+/// A copy, in C order and of another shape, of images whose channels lie innermost.
+unsafe fn laid_anew<T: Element>(x: &Argument, shape: &Dims) -> Outcome {
+    let own = shape_of(x)?;
+    let strides = std::array::from_fn(|d| x.stride::<T>(d));
+    if Layout::find(own, strides) != Some(Layout::ChannelsLast) {
+        return Err(Refused);
+    }
+    let [n, c, h, w] = own;
+    let size = n * c * h * w;
+    // SAFETY: the lock is held; no length is negative, and both arrays hold the whole.
+    unsafe {
+        match new_array::<T>(shape.nd, shape.dims.as_ptr().cast(), std::ptr::null(), size) {
+            Ok((array, out)) => {
+                unlocked(size * size_of::<T>() * 60, || {
+                    turn(isa(), n, h * w, c, x.data(), out);
+                });
+                Ok(array)
+            }
+            Err(null) => Ok(null),
+        }
+    }
 }
 
 /// The only element of an array, as a scalar.

@@ -10,6 +10,7 @@ mod embedding;
 mod given;
 mod images;
 mod layer_norm;
+pub mod images;
 mod linear;
 mod pooling;
 
