@@ -20,12 +20,12 @@ use pyo3::ffi;
 /// Kernels by their names.
 pub type Family = &'static [(&'static str, ffi::PyCFunctionFastWithKeywords)];
 
-/// All families.
-
 /// Whether a kernel is faster than the reference: matrix products in plain Rust are not.
 pub fn is_worth(isa: Isa, name: &str) -> bool {
-    isa != Isa::Scalar || !name.starts_with("linear")
+    isa != Isa::Scalar || !(name.starts_with("linear") || name.starts_with("conv2d"))
 }
+
+/// All families.
 pub static FAMILIES: &[Family] = &[
     activations::KERNELS,
     attention::KERNELS,
