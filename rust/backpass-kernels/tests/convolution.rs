@@ -9,6 +9,9 @@ use backpass_kernels::network::convolution::{Images, Windows, forward, input, we
 use backpass_kernels::threads::{num_threads, set_num_threads};
 use proptest::prelude::*;
 
+/// Elements about an output that are not its own.
+const MARGIN: usize = 256;
+
 /// Tests that change the number of threads take turns.
 static THREADS: Mutex<()> = Mutex::new(());
 
@@ -141,8 +144,8 @@ fn case() -> impl Strategy<Value = Case> {
     (axis.clone(), axis, channels, 1usize..6, any::<u64>(), [0u8..4, 0u8..4, 0u8..4]).prop_map(
         |(rows, columns, (groups, inner, outer), batch, seed, layouts)| {
             // The window is cut down to what there is.
-            let fit = |(size, window, stride, dilation, before, after)| {
-                let (size, window, dilation): (usize, usize, usize) = (size, window, dilation);
+            let fit = |axis: (usize, usize, usize, usize, isize, isize)| {
+                let (size, window, stride, dilation, before, after) = axis;
                 let wide = (size as isize + before + after).max(1) as usize;
                 let window = window.min((wide - 1) / dilation + 1);
                 let places = (wide - dilation * (window - 1) - 1) / stride + 1;
@@ -193,23 +196,32 @@ fn check<T: Pick>(isa: Isa, case: &Case) {
         right_x[i] += y.values[k] * w.values[j];
         right_w[j] += y.values[k] * x.values[i];
     });
-    let fresh = |n: usize| vec![T::NAN; n];
+    // What lies about an output stays as it is.
+    let fresh = |n: usize| vec![T::NAN; n + 2 * MARGIN];
     let (mut made_y, mut made_x, mut made_w) =
         (fresh(right_y.len()), fresh(right_x.len()), fresh(right_w.len()));
     // SAFETY: the arrays have the shapes that `windows` tells of.
     unsafe {
-        forward(isa, windows, x.images(), w.images(), bias_values.as_ptr(), made_y.as_mut_ptr());
-        input(isa, windows, y.images(), w.images(), made_x.as_mut_ptr());
-        weight(isa, windows, y.images(), x.images(), made_w.as_mut_ptr());
+        let [y_to, x_to, w_to] =
+            [&mut made_y, &mut made_x, &mut made_w].map(|made| made[MARGIN..].as_mut_ptr());
+        forward(isa, windows, x.images(), w.images(), bias_values.as_ptr(), y_to);
+        input(isa, windows, y.images(), w.images(), x_to);
+        weight(isa, windows, y.images(), x.images(), w_to);
     }
     let same = |what: &str, made: &[T], right: &[i64]| {
         for (i, (&made, &right)) in made.iter().zip(right).enumerate() {
             assert!(made.wide() == right as f64, "{what}[{i}]: {made:?}, not {right}; {case:?}");
         }
     };
-    same("output", &channels_second(&made_y, y_shape), &right_y);
-    same("input", &channels_second(&made_x, x_shape), &right_x);
-    same("weight", &made_w, &right_w);
+    let inside = |made: &[T]| {
+        let (before, rest) = made.split_at(MARGIN);
+        let (inside, after) = rest.split_at(rest.len() - MARGIN);
+        assert!(before.iter().chain(after).all(|x| x.wide().is_nan()), "written outside: {case:?}");
+        inside.to_vec()
+    };
+    same("output", &channels_second(&inside(&made_y), y_shape), &right_y);
+    same("input", &channels_second(&inside(&made_x), x_shape), &right_x);
+    same("weight", &inside(&made_w), &right_w);
 }
 
 proptest! {

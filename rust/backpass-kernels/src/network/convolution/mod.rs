@@ -16,6 +16,7 @@
 //! Outputs have their channels innermost, because these are the vectors. A border of zeros, where
 //! there is one, is a copy's ([`frame`]).
 
+mod dots;
 mod frame;
 mod product;
 mod spans;
@@ -26,6 +27,7 @@ pub use weight::weight;
 
 use crate::isa::Isa;
 use crate::real::Real;
+use dots::FEW;
 use frame::channels_last;
 use product::{Product, Steps, Weight};
 use spans::Axis;
@@ -144,7 +146,8 @@ pub unsafe fn forward<T: Real>(
     let (inner, outer) = (windows.inner(), windows.outer());
     let shape = [batch, channels, size[0], size[1]];
     // SAFETY: the operands are the caller's.
-    let copy = (left == Left::Each).then(|| unsafe { channels_last(isa, shape, x) });
+    let copy =
+        (left == Left::Each || outer <= FEW).then(|| unsafe { channels_last(isa, shape, x) });
     let x = copy.as_ref().map_or(x, |copy| copy.images);
     let [of_image, of_channel, of_row, of_column] = x.strides;
     let [of_out, of_inner, of_i, of_j] = weight.strides;

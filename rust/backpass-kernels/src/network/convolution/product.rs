@@ -1,5 +1,6 @@
 //! Products of windows with a weight.
 
+use super::dots::{self, Dots, FEW, run_dots};
 use super::spans::Span;
 use super::tile::{Left, ROWS, Run, Start, Tile, run_tile};
 use crate::isa::Isa;
@@ -166,6 +167,19 @@ impl<T: Real> Product<'_, T> {
             // SAFETY: within the weight, and there is room.
             unsafe { self.weight.pack(isa, group, left, columns, place) };
         });
+        let few = self.has_few_columns(limits);
+        let turned = few.then(|| Scratch::<T>::new(groups * k * n));
+        if let Some(turned) = &turned {
+            for group in 0..groups {
+                let (_, _, _, place) = sliver(group);
+                let from = Matrix { data: place.cast_const(), rows: 1, columns: n as isize };
+                let to = turned.as_ptr().wrapping_add(group * k * n);
+                // SAFETY: within the packed weight, and there is room.
+                unsafe { pack(isa, from, n, k, to, k) };
+            }
+        }
+        // SAFETY: threads only read it.
+        let turned = turned.as_ref().map(|turned| unsafe { Shared::new(turned.as_ptr()) });
         let regions = self.regions();
         let multiplications: usize = regions
             .iter()
@@ -218,12 +232,50 @@ impl<T: Real> Product<'_, T> {
                             let (up, down) = (cut(m, own, panel), cut(m, own, panel + 1));
                             self.locate(region, first, (up, down - up), (x, out), &mut tile);
                             // SAFETY: within the operands.
-                            unsafe { run_tile(isa, limits, down - up, columns, &tile) };
+                            unsafe {
+                                if let Some(turned) = &turned {
+                                    self.dots(group, turned.get(), down - up, &tile);
+                                } else {
+                                    run_tile(isa, limits, down - up, columns, &tile);
+                                }
+                            }
                         }
                         before += own;
                     }
                 }
             });
+        }
+    }
+
+    /// Whether a vector would hold a few columns only, while the channels that are summed over fill
+    /// some.
+    fn has_few_columns(&self, limits: Limits) -> bool {
+        let outer = self.weight.outer.0;
+        self.left == Left::One
+            && self.weight.inner.0 <= FEW.min(limits.lanes - 1)
+            && outer >= limits.lanes / 2
+            && outer > 1
+            && self.columns[1] == self.columns[0] + 1
+    }
+
+    /// A tile of a few columns; `b` are the transposed weights of all groups.
+    unsafe fn dots(&self, group: usize, b: *const T, count: usize, tile: &Tile<'_, T>) {
+        let Self { isa, weight, bias, .. } = *self;
+        let (k, n) = (weight.depth(), weight.inner.0);
+        for first in (0..count).step_by(dots::ROWS) {
+            let rows = first..count.min(first + dots::ROWS);
+            let dots = Dots {
+                rows: &tile.rows[rows.clone()],
+                columns: self.columns,
+                runs: tile.runs,
+                channels: weight.outer.0,
+                b: b.wrapping_add(group * k * n),
+                b_column: k,
+                bias: if bias.is_null() { bias } else { bias.wrapping_add(group * n) },
+                outs: &tile.outs[rows],
+            };
+            // SAFETY: the operands are the caller's.
+            unsafe { run_dots(isa, n, dots) };
         }
     }
 
