@@ -108,7 +108,16 @@ STEPS = [
 ]
 UPDATES = frozenset(name for name, *_ in STEPS)
 #: What is done to gradients, and what comes of it: tested apart, too.
-GRADIENTS = frozenset({"gradient_norm", "scaled", "unscaled", "cast_update", "scale_update"})
+GRADIENTS = frozenset(
+    {
+        "gradient_norm",
+        "scaled_gradients",
+        "unscaled_gradients",
+        "cast_update",
+        "half_casts",
+        "scale_update",
+    }
+)
 #: Arrays that are kept and never negative: under a root, or its bound.
 SQUARES = {"adam_update": (2, 3), "rmsprop_update": (1,), "adagrad_update": (1,)}
 PRODUCTS = frozenset({"matmul", "dot"})
@@ -1253,7 +1262,7 @@ def test_norm(backend, dtype, order):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
 def test_scaled(backend, dtype):
-    call, reference = _pair(backend, "scaled")
+    call, reference = _pair(backend, "scaled_gradients")
     for shapes in SHAPES:
         xs = _gradients(backend, dtype, shapes)
         for by in (

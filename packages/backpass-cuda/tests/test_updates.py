@@ -242,17 +242,17 @@ def test_gradients_over_the_scale_of_their_loss(half, cupy):
     arrays = [x.astype(half) for x in drawn(SHAPES, 1)]
     there = [cupy.asarray(x) for x in arrays]
     scale = cupy.array(2.0**10, "float32")
-    *made, finite = updates.unscaled(*there, scale=scale)
+    *made, finite = updates.unscaled_gradients(*there, scale=scale)
     assert finite.get() == 1
     for x, y in zip(made, arrays, strict=True):
         assert x.dtype == "float32"
         assert_array_equal(x.get(), y.astype("float32") / 2.0**10)
     for bad in (numpy.inf, -numpy.inf, numpy.nan):
         there[4][70_000] = bad
-        assert updates.unscaled(*there, scale=scale)[-1].get() == 0
-        assert updates.unscaled(*there[:4], scale=scale)[-1].get() == 1
-    assert updates.unscaled(scale=scale) is NotImplemented
-    assert updates.unscaled(there[0].astype("int64"), scale=scale) is NotImplemented
+        assert updates.unscaled_gradients(*there, scale=scale)[-1].get() == 0
+        assert updates.unscaled_gradients(*there[:4], scale=scale)[-1].get() == 1
+    assert updates.unscaled_gradients(scale=scale) is NotImplemented
+    assert updates.unscaled_gradients(there[0].astype("int64"), scale=scale) is NotImplemented
 
 
 # ----- steps that are not taken ------------------------------------------------------------------

@@ -9,7 +9,7 @@ from backpass.core import grad
 from backpass.core.dtypes import named
 from backpass.core.testing import check_grads
 from backpass.nn import functional as F
-from backpass.nn.half_precision import casts
+from backpass.nn.half_precision import half_casts
 from backpass.nn.optimizers import (
     SGD,
     Accumulate,
@@ -442,8 +442,8 @@ def test_without_its_package_bfloat16_says_so(monkeypatch):
 
 def test_casts_are_linear():
     x, y = np.ones(3), np.arange(4.0)
-    check_grads(lambda x, y: casts.op(x, y, dtype=np.dtype("float64"))[1] * 2.0, (x, y))
-    g = grad(lambda x, y: bnp.sum(casts(x, y, dtype=np.dtype("f4"))[0]), argnums=(0, 1))(x, y)
+    check_grads(lambda x, y: half_casts.op(x, y, dtype=np.dtype("float64"))[1] * 2.0, (x, y))
+    g = grad(lambda x, y: bnp.sum(half_casts(x, y, dtype=np.dtype("f4"))[0]), argnums=(0, 1))(x, y)
     np.testing.assert_array_equal(g[0], 1)
     np.testing.assert_array_equal(g[1], 0)
 

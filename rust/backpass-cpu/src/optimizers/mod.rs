@@ -25,7 +25,7 @@ pub static KERNELS: Family = &[
     ("lion_update", lion_update),
     ("momentum_update", momentum_update),
     ("rmsprop_update", rmsprop_update),
-    ("scaled", scaled),
+    ("scaled_gradients", scaled_gradients),
     ("sgd_update", sgd_update),
     ("velocity_update", velocity_update),
 ];
@@ -38,7 +38,7 @@ functions! {
     lion_update: |a, n, k| call(lion, isa(), a, n, k);
     momentum_update: |a, n, k| call(momentum, isa(), a, n, k);
     rmsprop_update: |a, n, k| call(rmsprop, isa(), a, n, k);
-    scaled: |a, n, k| call(gradients::scaled, isa(), a, n, k);
+    scaled_gradients: |a, n, k| call(gradients::scaled, isa(), a, n, k);
     sgd_update: |a, n, k| call(sgd, isa(), a, n, k);
     velocity_update: |a, n, k| call(velocity, isa(), a, n, k);
 }

@@ -47,9 +47,9 @@ class Step(NamedTuple):
 
 
 COPY = Step("copies", ("copy", "x"), (), ("copy = x;",))
-SCALED = Step("scaled", ("made", "x"), ("by",), ("made = x * T(by);",))
+SCALED = Step("scaled_gradients", ("made", "x"), ("by",), ("made = x * T(by);",))
 UNSCALED = Step(
-    "unscaled",
+    "unscaled_gradients",
     ("made", "g"),
     ("scale",),
     # What is not finite leaves nan.
@@ -277,12 +277,12 @@ def cast_update(*arrays: Any) -> Any:
     return _take(COPY, arrays, ())
 
 
-def scaled(*arrays: Any, by: Any) -> Any:
+def scaled_gradients(*arrays: Any, by: Any) -> Any:
     """Return each array times a number."""
     return _made(SCALED, arrays, (by,), lambda dtype: dtype)
 
 
-def unscaled(*gradients: Any, scale: Any) -> Any:
+def unscaled_gradients(*gradients: Any, scale: Any) -> Any:
     """Return each gradient over a number, in float32 at least; and whether all are finite."""
     if not gradients or type(gradients[0]) is not ndarray:
         return NotImplemented
@@ -293,7 +293,7 @@ def unscaled(*gradients: Any, scale: Any) -> Any:
     return made if made is NotImplemented else [*made, flag]
 
 
-def casts(*xs: Any, dtype: Any) -> Any:
+def half_casts(*xs: Any, dtype: Any) -> Any:
     """Return each array in a dtype."""
     return _made(COPY, xs, (), lambda _: dtype)
 
@@ -449,13 +449,13 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "adam_update": adam_update,
     "average_update": average_update,
     "cast_update": cast_update,
-    "casts": casts,
     "copies": copies,
+    "half_casts": half_casts,
     "lion_update": lion_update,
     "momentum_update": momentum_update,
     "rmsprop_update": rmsprop_update,
-    "scaled": scaled,
+    "scaled_gradients": scaled_gradients,
     "sgd_update": sgd_update,
-    "unscaled": unscaled,
+    "unscaled_gradients": unscaled_gradients,
     "velocity_update": velocity_update,
 }

@@ -71,7 +71,7 @@ def half_precision(model: Module, dtype: Any = "bfloat16") -> Iterator[Any]:
     # Frozen ones apart: of a call with something tracked, all outputs are.
     for group in ([p for p in found if p.tracked], [p for p in found if not p.tracked]):
         if group:
-            for p, rounded in zip(group, casts(*group, dtype=half), strict=True):
+            for p, rounded in zip(group, half_casts(*group, dtype=half), strict=True):
                 p.value, p.node = rounded.value, rounded.node
     try:
         yield half
@@ -110,7 +110,7 @@ def _is_float(x: Any) -> bool:
 
 
 @primitive
-def casts(xp: ModuleType, *arrays: Any, dtype: Any) -> list[Any]:
+def half_casts(xp: ModuleType, *arrays: Any, dtype: Any) -> list[Any]:
     """Return each array in a dtype."""
     return [x.astype(dtype) for x in arrays]
 
@@ -120,12 +120,12 @@ def _back(g: Sequence[Any], *arrays: Any, needs: Sequence[bool]) -> list[Any]:
     made: list[Any] = [None] * len(arrays)
     if there:
         # All were in float32.
-        parts = casts.op(*[g[i] for i in there], dtype=arrays[there[0]].dtype)
+        parts = half_casts.op(*[g[i] for i in there], dtype=arrays[there[0]].dtype)
         for i, part in zip(there, parts, strict=True):
             made[i] = part
     return made
 
 
-linear(casts, joint=_back)
+linear(half_casts, joint=_back)
 
 __all__ = ["half_precision", "halved", "lowered"]

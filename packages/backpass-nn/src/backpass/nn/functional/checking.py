@@ -15,12 +15,17 @@ from backpass.nn.functional.precision import wide
 
 
 def operand(x: Any) -> Any:
+    """Return an operand of floats."""
+    x = as_operand(x)
+    return astype.op(x, dtype=numpy.float64) if x.dtype.kind in "biu" else x
+
+
+def predictions(x: Any) -> Any:
     """Return predictions as an operand of floats, of single precision at least.
 
-    Half precision would end at 65504, or with the third digit, in a sum of squares or logarithms.
+    So losses are in single precision: in half, a sum would soon end at 65504, or lose its digits.
     """
-    x = wide(as_operand(x))
-    return astype.op(x, dtype=numpy.float64) if x.dtype.kind in "biu" else x
+    return wide(operand(x))
 
 
 def beside(value: Any, x: Any) -> Any:
@@ -88,4 +93,12 @@ def check_values(name: str, what: str, x: Any, is_bad: Callable[[Any], Any], rea
     raise ValueError(f"{name}: `{what}`{place or ''} is {value.ravel()[first].item()}, {reason}")
 
 
-__all__ = ["all_within", "beside", "check_shape", "check_spread", "check_values", "operand"]
+__all__ = [
+    "all_within",
+    "beside",
+    "check_shape",
+    "check_spread",
+    "check_values",
+    "operand",
+    "predictions",
+]

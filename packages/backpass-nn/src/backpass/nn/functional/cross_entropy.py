@@ -21,7 +21,7 @@ from backpass.core.ops.reductions import sum_
 from backpass.core.ops.shaping import reshape
 from backpass.core.ops.special.exponential_sums import log_softmax_, softmax_
 from backpass.core.values import plain
-from backpass.nn.functional.checking import beside, check_shape, operand
+from backpass.nn.functional.checking import beside, check_shape, predictions
 from backpass.nn.functional.labels import Places, check_labels, places
 from backpass.nn.functional.reducing import check_reduction
 
@@ -373,7 +373,7 @@ def nll_loss(
     Tensor([0.69314718, 0.28768207])
     """
     check_reduction("nll_loss", reduction)
-    x = operand(x)
+    x = predictions(x)
     axis = _class_axis("nll_loss", x, "x")
     labels, ignored = _labels("nll_loss", _target(target, x), x, axis, ignore_index, "x")
     weights = _class_weights("nll_loss", weight, x, x.shape[axis])
@@ -446,7 +446,7 @@ def cross_entropy(
     check_reduction(name, reduction)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"{name}: `label_smoothing` is {label_smoothing}: it is from 0 to 1")
-    logits = operand(logits)
+    logits = predictions(logits)
     axis = _class_axis(name, logits, "logits")
     weights = _class_weights(name, weight, logits, logits.shape[axis])
     target = _target(target, logits)

@@ -33,7 +33,13 @@ from backpass.core.ops.reductions import sum_
 from backpass.core.ops.special.logistic import log_expit
 from backpass.core.ops.special.losses import huber
 from backpass.nn.functional.activations import relu, sigmoid
-from backpass.nn.functional.checking import beside, check_shape, check_spread, check_values, operand
+from backpass.nn.functional.checking import (
+    beside,
+    check_shape,
+    check_spread,
+    check_values,
+    predictions,
+)
 from backpass.nn.functional.reducing import REDUCTIONS, check_reduction, reduced
 
 # ----- distances of numbers ---------------------------------------------------------------------
@@ -42,7 +48,7 @@ from backpass.nn.functional.reducing import REDUCTIONS, check_reduction, reduced
 def _difference(name: str, x: Any, target: Any, reduction: str) -> Any:
     """Return x - target, of operands that have been checked."""
     check_reduction(name, reduction)
-    x = operand(x)
+    x = predictions(x)
     target = beside(target, x)
     check_shape(name, x, target)
     return subtract.op(x, target)
@@ -305,7 +311,7 @@ def binary_cross_entropy(
     """
     name = "binary_cross_entropy"
     check_reduction(name, reduction)
-    x = operand(x)
+    x = predictions(x)
     target = beside(target, x)
     check_shape(name, x, target)
     check_values(
@@ -383,7 +389,7 @@ def binary_cross_entropy_with_logits(
     """
     name = "binary_cross_entropy_with_logits"
     check_reduction(name, reduction)
-    x = operand(x)
+    x = predictions(x)
     target = beside(target, x)
     check_shape(name, x, target)
     if pos_weight is None:
@@ -457,7 +463,7 @@ def kl_div(x: Any, target: Any, *, log_target: bool = False, reduction: str = "m
     Tensor(0.6931471805599453)
     """
     check_reduction("kl_div", reduction, (*REDUCTIONS, "batchmean"))
-    x = operand(x)
+    x = predictions(x)
     target = beside(target, x)
     check_shape("kl_div", x, target)
     terms = (log_kl_divergence if log_target else kl_divergence).op(x, target)
@@ -508,7 +514,7 @@ def cosine_embedding_loss(
     """
     name = "cosine_embedding_loss"
     check_reduction(name, reduction)
-    x1 = operand(x1)
+    x1 = predictions(x1)
     x2, target = beside(x2, x1), beside(target, x1)
     check_shape(name, x1, x2, "x2", "x1")
     if x1.ndim not in (1, 2) or target.shape != x1.shape[:-1]:
@@ -584,7 +590,7 @@ def triplet_margin_loss(
     """
     name = "triplet_margin_loss"
     check_reduction(name, reduction)
-    anchor = operand(anchor)
+    anchor = predictions(anchor)
     positive, negative = beside(positive, anchor), beside(negative, anchor)
     check_shape(name, anchor, positive, "positive", "anchor")
     check_shape(name, anchor, negative, "negative", "anchor")

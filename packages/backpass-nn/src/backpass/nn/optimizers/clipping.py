@@ -9,7 +9,7 @@ from backpass.core import Tensor, tree
 from backpass.nn.optimizers.hyperparameters import number
 from backpass.nn.optimizers.parameters import arrays_among, with_arrays
 from backpass.nn.optimizers.steps import Array, Tree, distinct
-from backpass.nn.optimizers.updates import gradient_norm, scaled
+from backpass.nn.optimizers.updates import gradient_norm, scaled_gradients
 
 INFINITY = float("inf")
 
@@ -201,7 +201,7 @@ def _scaled(
     if isinstance(norm, numpy.floating) and float(norm) <= limit:
         return gradients, norm  # what is known here need not be computed
     factor = np.divide.op(limit, np.maximum.op(norm, limit))
-    return scaled.run(gradients, {"by": factor}), norm
+    return scaled_gradients.run(gradients, {"by": factor}), norm
 
 
 def _bounded(name: str, gradients: list[Array], clip_value: float) -> list[Array]:

@@ -16,7 +16,7 @@ from backpass.nn.functional.precision import wide
 from backpass.nn.optimizers.hyperparameters import count, number
 from backpass.nn.optimizers.parameters import arrays_among, with_arrays
 from backpass.nn.optimizers.steps import Array, Tree, alike
-from backpass.nn.optimizers.updates import LARGEST_SCALE, scale_update, unscaled
+from backpass.nn.optimizers.updates import LARGEST_SCALE, scale_update, unscaled_gradients
 
 _NAME = "LossScaler"
 
@@ -295,7 +295,7 @@ class LossScaler:
         finite = None
         for own in alike(gradients):
             places = range(len(gradients)) if own is None else own
-            *parts, flag = unscaled.run([gradients[i] for i in places], {"scale": scale})
+            *parts, flag = unscaled_gradients.run([gradients[i] for i in places], {"scale": scale})
             for i, part in zip(places, parts, strict=True):
                 made[i] = part
             finite = flag if finite is None else multiply.op(finite, flag)

@@ -432,7 +432,7 @@ def gradient_norm(xp: ModuleType, *gradients: Array, order: float = 2.0) -> Arra
 
 
 @primitive
-def scaled(xp: ModuleType, *arrays: Array, by: Number) -> list[Array]:
+def scaled_gradients(xp: ModuleType, *arrays: Array, by: Number) -> list[Array]:
     """Return each array times a number, in its own dtype.
 
     Parameters
@@ -446,7 +446,7 @@ def scaled(xp: ModuleType, *arrays: Array, by: Number) -> list[Array]:
 
 
 @primitive
-def unscaled(xp: ModuleType, *gradients: Array, scale: Number) -> list[Array]:
+def unscaled_gradients(xp: ModuleType, *gradients: Array, scale: Number) -> list[Array]:
     """Return each gradient over a number, half precision as single; and whether all are finite.
 
     Parameters
@@ -534,8 +534,8 @@ nondifferentiable(
     muon_update,
     average_update,
     gradient_norm,
-    scaled,
-    unscaled,
+    scaled_gradients,
+    unscaled_gradients,
     cast_update,
     scale_update,
 )
