@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import backpass.cupy as cp
-from backpass.core import grad
+from backpass.core import grad, stop_gradient
 from backpass.cupy import gradients, tables, updates
 from backpass.cupy.launching import Kernel
 
@@ -232,9 +232,12 @@ def test_weights_become_what_others_are_rounded(half, cupy, launches):
     there = [cupy.asarray(x) for x in sources]
     targets = [cupy.empty(x.shape, half) for x in sources]
     assert updates.cast_update(*targets, *there) is None
-    assert len(launches) == 1
+    made = updates.half_casts(*there, dtype=numpy.dtype(half))
+    assert len(launches) == 2
     with numpy.errstate(over="ignore"):
-        for x, y in zip(targets, sources, strict=True):
+        for x, z, y in zip(targets, made, sources, strict=True):
+            assert z.dtype == half
+            assert_array_equal(x.get().astype("float32"), z.get().astype("float32"))
             assert_array_equal(x.get().astype("float32"), y.astype(half).astype("float32"))
 
 
@@ -443,3 +446,42 @@ def test_averages_and_bounds_of_gradients():
     w.grad = cp.array([3.0, -4.0]).value
     optimizers.clip_grad_value([w], 3.5)
     assert_array_equal(w.grad.get(), [3.0, -3.5])
+
+
+# ----- mixed precision ---------------------------------------------------------------------------
+
+
+def test_a_step_in_half_precision_is_captured_and_left_out_where_it_must_be(half, launches):
+    nn = pytest.importorskip("backpass.nn")
+    nn.seed(0)
+    model = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3)).to("cuda")
+    optimizer = nn.optimizers.AdamW(model, learning_rate=0.01, capturable=True)
+    scaler = nn.optimizers.LossScaler(2.0**8, interval=100)
+    y = cp.asarray(numpy.arange(6) % 3)
+
+    def step(x):
+        with nn.half_precision(model, half) as dtype:
+            loss = nn.functional.cross_entropy(model(x.astype(dtype)), y)
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        optimizer.zero_grad()
+        return stop_gradient(loss)
+
+    run = cp.capture(step)
+    good = numpy.random.default_rng(0).normal(size=(6, 5)).astype("float32")
+    losses = [float(run(cp.array(good)).value.get()) for _ in range(6)]
+    assert losses == sorted(losses, reverse=True)
+    assert scaler.value == 2.0**8
+    before = {
+        key: numpy.asarray(x.get() if hasattr(x, "get") else x)
+        for key, x in optimizer.state_dict().items()
+    }
+    bad = good.copy()
+    bad[0, 0] = numpy.inf
+    run(cp.array(bad))
+    assert scaler.value == 2.0**7
+    for key, x in optimizer.state_dict().items():
+        if key not in ("steps", "optimizer"):
+            assert_array_equal(x.get() if hasattr(x, "get") else x, before[key])
+    assert float(run(cp.array(good)).value.get()) < losses[-1]

@@ -52,8 +52,8 @@ UNSCALED = Step(
     "unscaled_gradients",
     ("made", "g"),
     ("scale",),
-    # What is not finite leaves nan.
-    ("made = g * T(1.0 / scale);", "if (!(made - made == T(0))) *flag = 0.0f;"),
+    # What is not finite leaves nan; 0 is 0 in bits, too.
+    ("made = g * T(1.0 / scale);", "if (!(made - made == T(0))) atomicAnd((unsigned*)flag, 0u);"),
     flag=True,
 )
 MOMENTUM = Step(
