@@ -16,6 +16,7 @@ from backpass.nn.optimizers import (
     Adagrad,
     Adam,
     AdamW,
+    ExponentialMovingAverage,
     Lion,
     LossScaler,
     Muon,
@@ -155,6 +156,26 @@ def test_a_state_without_masters_is_refused():
     state = Adam(model).state_dict()
     with pytest.raises(ValueError, match=r"`weight\.master` is missing"):
         Adam(model.to("float16")).load_state_dict(state)
+
+
+def test_averages_are_in_single_precision(half):
+    w, v = nn.Parameter(np.ones(3)), nn.Parameter(np.ones(2, np.float32))
+    w = nn.Parameter(w.value.astype(named(half)))
+    average = ExponentialMovingAverage([w, v], decay=0.999)
+    w[...], v[...] = 0, 0
+    for _ in range(10):
+        average.update()
+    state = average.state_dict()
+    np.testing.assert_allclose(state["0.average"], 0.999**10, rtol=1e-6)
+    np.testing.assert_allclose(state["1.average"], 0.999**10, rtol=1e-6)
+    for _ in range(2):
+        with average.swapped():
+            assert w.dtype == named(half)
+            np.testing.assert_array_equal(w.value, state["0.average"].astype(w.dtype))
+            np.testing.assert_array_equal(v.value, state["1.average"])
+        np.testing.assert_array_equal(w.value, 0)
+    average.load_state_dict(state)
+    np.testing.assert_array_equal(average.state_dict()["0.average"], state["0.average"])
 
 
 # ----- the scale of a loss -----------------------------------------------------------------------

@@ -10,7 +10,8 @@ from backpass.core.devices import beside
 from backpass.core.values import plain
 from backpass.nn.optimizers.hyperparameters import count, number
 from backpass.nn.optimizers.parameters import own, trained
-from backpass.nn.optimizers.steps import Array, Tree
+from backpass.nn.optimizers.state import is_half, kept_dtype
+from backpass.nn.optimizers.steps import Array, Tree, alike, widened
 from backpass.nn.optimizers.updates import average_update
 
 
@@ -18,7 +19,8 @@ class ExponentialMovingAverage:
     """A running mean of parameters, which often does better than the parameters themselves.
 
     It begins with the parameters as they are. Each `update`, after a step of the optimizer, makes
-    each average ``decay * average + (1 - decay) * w``. Buffers are not averaged.
+    each average ``decay * average + (1 - decay) * w``. Buffers are not averaged. The averages of
+    parameters in half precision are in float32.
 
     Parameters
     ----------
@@ -64,7 +66,9 @@ class ExponentialMovingAverage:
         named = trained(_NAME, params)
         self._names = [x.name or "value" for x in named]
         self._tensors = [x.leaf for x in named]
-        self._averages: list[Array] = [own(w.value, w.value) for w in self._tensors]
+        self._averages: list[Array] = [
+            own(w.value.astype(kept_dtype(w.value)), w.value) for w in self._tensors
+        ]
         self._swapped = False
 
     def update(self) -> None:
@@ -76,8 +80,11 @@ class ExponentialMovingAverage:
             While they are swapped.
         """
         self._refuse_swapped("update")
-        weights = [w.value for w in self._tensors]
-        average_update.run([*self._averages, *weights], {"decay": self.decay})
+        weights = widened([w.value for w in self._tensors])
+        for some in alike(self._averages, weights):
+            places = range(len(weights)) if some is None else some
+            operands = [*[self._averages[i] for i in places], *[weights[i] for i in places]]
+            average_update.run(operands, {"decay": self.decay})
         self.updates += 1
 
     @contextmanager
@@ -90,12 +97,18 @@ class ExponentialMovingAverage:
             If they are there already.
         """
         self._refuse_swapped("swapped")
+        pairs = zip(self._tensors, self._averages, strict=True)
+        halves = [(w, w.value, average) for w, average in pairs if is_half(w.value)]
         self._swap()
+        for w, value, average in halves:
+            w.value = average.astype(value.dtype)
         self._swapped = True
         try:
             yield
         finally:
             self._swap()
+            for w, value, _ in halves:
+                w.value = value
             self._swapped = False
 
     def state_dict(self) -> dict[str, Any]:
@@ -147,7 +160,8 @@ class ExponentialMovingAverage:
     def _swap(self) -> None:
         # The arrays themselves change places: those that a captured graph writes into come back.
         for i, w in enumerate(self._tensors):
-            w.value, self._averages[i] = self._averages[i], w.value
+            if not is_half(w.value):
+                w.value, self._averages[i] = self._averages[i], w.value
 
     def _refuse_swapped(self, what: str) -> None:
         if self._swapped:
