@@ -38,7 +38,7 @@ def named(dtype: Any) -> Any:
         except ImportError:
             raise ImportError(
                 "bfloat16 needs the package ml_dtypes, for NumPy does not have it: "
-                "pip install ml_dtypes"
+                "pip install 'backpass-core[bfloat16]'"
             ) from None
         return numpy.dtype(bfloat16)
     return numpy.dtype(dtype)
