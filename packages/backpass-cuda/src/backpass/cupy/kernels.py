@@ -9,6 +9,7 @@ from backpass.core.contractions import contractions
 from backpass.cupy import (
     activations,
     attention,
+    batch_norm,
     convolution,
     cross_entropy,
     dropout,
@@ -42,6 +43,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     **linear.KERNELS,
     **seeds.KERNELS,
     **normalization.KERNELS,
+    **batch_norm.KERNELS,
     **embedding.KERNELS,
     **pooling.KERNELS,
     **activations.KERNELS,
