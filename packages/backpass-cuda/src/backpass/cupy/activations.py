@@ -19,18 +19,19 @@ from backpass.core.symbols import Expression
 from backpass.cupy.elementwise import Elementwise, Program
 from backpass.cupy.formulas import call, statements
 
-_MODULE = "backpass.nn.functional.activations"
+_MODULES = ("backpass.nn.functional.activations", "backpass.nn.functional.normalization")
 _NAMES = (
-    "relu leaky_relu prelu hardtanh hardsigmoid hardswish elu celu selu gelu silu mish softplus "
-    "softsign"
+    "relu leaky_relu hardtanh hardsigmoid hardswish elu celu selu gelu silu mish softplus softsign"
 )
+#: Of several operands: a rule for each.
+_SEVERAL = {"prelu": 2, "shift_scale": 4}
 #: More sets of keywords than a program has.
 _MOST = 256
 
 
 @functools.cache
 def _primitive(name: str) -> Primitive:
-    found = vars(importlib.import_module(_MODULE)).values()
+    found = [p for module in _MODULES for p in vars(importlib.import_module(module)).values()]
     return next(p for p in found if isinstance(p, Primitive) and p.name == name)
 
 
@@ -95,7 +96,11 @@ class Activation:
 
 
 KERNELS: dict[str, Callable[..., Any]] = {
-    name: Activation(name)
-    for base in _NAMES.split()
-    for name in (base, *((f"{base}.vjp0", f"{base}.vjp1") if base == "prelu" else (f"{base}.vjp",)))
+    **{name: Activation(name) for base in _NAMES.split() for name in (base, f"{base}.vjp")},
+    **{base: Activation(base) for base in _SEVERAL},
+    **{
+        f"{base}.vjp{i}": Activation(f"{base}.vjp{i}")
+        for base, count in _SEVERAL.items()
+        for i in range(count)
+    },
 }
