@@ -43,7 +43,7 @@ FEW = 4096
 BLOCKS = 8 * PROCESSORS
 NO_LABEL = -(2**63)
 
-_HEAD = """
+HEAD = """
 #define WEIGHTED {weighted}
 #define SMOOTHED {smoothed}
 #define REDUCED {reduced}
@@ -412,7 +412,7 @@ extern "C" __global__ void __launch_bounds__(BLOCK) backpass_nll_loss_vjp(
 }
 """
 
-_REDUCTIONS = {"none": 0, "sum": 1, "mean": 2}
+REDUCTIONS = {"none": 0, "sum": 1, "mean": 2}
 
 
 class Call(NamedTuple):
@@ -472,7 +472,7 @@ def _kernel(
     body: str, name: str, char: str, shape: Shape, label: str, flags: tuple[bool, bool, int]
 ) -> Kernel:
     weighted, smoothed, reduced = flags
-    head = _HEAD.format(
+    head = HEAD.format(
         label=LABELS[label], weighted=int(weighted), smoothed=int(smoothed), reduced=reduced
     )
     return Kernel(name, source(char, shape, TEXT + head + body))
@@ -505,7 +505,7 @@ def cross_entropy(
     if call is None:
         return NotImplemented
     x, labels, weight, _, rows, inner, ignored, fault = call
-    flags = (weight is not None, bool(label_smoothing), _REDUCTIONS[reduction])
+    flags = (weight is not None, bool(label_smoothing), REDUCTIONS[reduction])
     if inner == 1:
         shape = _along(call)
         body = _ALONG + _FORWARD.format(read=_READ_ALONG, chosen="own[label]")
@@ -583,7 +583,7 @@ def cross_entropy_vjp(
     if call is None or not is_float(g, logits.dtype.char):
         return NotImplemented
     x, labels, weight, _, rows, inner, ignored, fault = call
-    flags = (weight is not None, bool(label_smoothing), _REDUCTIONS[reduction])
+    flags = (weight is not None, bool(label_smoothing), REDUCTIONS[reduction])
     if g.shape != (() if flags[2] else target.shape):
         return NotImplemented
     out = ndarray(x.shape, x.dtype)
@@ -628,7 +628,7 @@ def nll_loss(
     if call is None or label_smoothing:
         return NotImplemented
     x, labels, weight, _, rows, inner, ignored, fault = call
-    flags = (weight is not None, False, _REDUCTIONS[reduction])
+    flags = (weight is not None, False, REDUCTIONS[reduction])
     kernel = _kernel(
         "#define COUNTING 0\n" + _NLL,
         "backpass_nll_loss",
@@ -661,7 +661,7 @@ def nll_loss_vjp(
     call = _call("nll_loss", x, target, weight, axis, ignore_index)
     if call is None or label_smoothing or not is_float(g, x.dtype.char):
         return NotImplemented
-    flags = (weight is not None, False, _REDUCTIONS[reduction])
+    flags = (weight is not None, False, REDUCTIONS[reduction])
     if g.shape != (() if flags[2] else target.shape):
         return NotImplemented
     char = x.dtype.char

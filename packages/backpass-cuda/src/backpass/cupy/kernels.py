@@ -24,6 +24,7 @@ from backpass.cupy import (
     recurrent,
     reductions,
     seeds,
+    soft_cross_entropy,
     softmax,
     updates,
 )
@@ -50,6 +51,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     **recurrent.KERNELS,
     **activations.KERNELS,
     **cross_entropy.KERNELS,
+    **soft_cross_entropy.KERNELS,
     **dropout.KERNELS,
 }
 # On a GPU a product is one launch, however small it is: nothing is too small for it.
