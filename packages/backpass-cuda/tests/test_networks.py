@@ -6,9 +6,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 pytest.importorskip("backpass.nn", reason="backpass.nn need not be installed")
 
-from backpass.core import grad, value_and_grad  # noqa: E402 - the primitives come first
-from backpass.core.backends import backend_on  # noqa: E402
-from backpass.nn import functional  # noqa: E402
+from backpass.core import grad, value_and_grad
+from backpass.core.backends import backend_on
+from backpass.nn import functional
 
 pytestmark = pytest.mark.usefixtures("cupy")
 

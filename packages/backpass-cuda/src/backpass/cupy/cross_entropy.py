@@ -38,9 +38,11 @@ LABELS = {"b": "signed char", "h": "short", "i": "int", "l": "long long", "q": "
 #: A thread holds so many elements of a row at most, by the type in which is computed.
 MOST = {"f": 32, "d": 16}
 #: So many labels are counted again by each block of the rule; for more there is a kernel.
-FEW = 4096
-#: Blocks of a grid that goes from row to row.
-BLOCKS = 8 * PROCESSORS
+FEW = 1024
+#: Blocks of a grid that goes from row to row: so many that the last of them to begin end soon.
+BLOCKS = 32 * PROCESSORS
+#: A thread alone goes through rows of so few packs: it has all of them on their way at once.
+SHORT = 8
 NO_LABEL = -(2**63)
 
 HEAD = """
@@ -508,6 +510,9 @@ def cross_entropy(
     flags = (weight is not None, bool(label_smoothing), REDUCTIONS[reduction])
     if inner == 1:
         shape = _along(call)
+        packs = shape.length // shape.width
+        if packs <= SHORT:
+            shape = shape._replace(packs=packs, threads=1, lanes=BLOCK)
         body = _ALONG + _FORWARD.format(read=_READ_ALONG, chosen="own[label]")
     else:
         shape = _alone(call)

@@ -33,6 +33,8 @@ from backpass.cupy.network_text import (
 REGISTERS, RESIDENT = 65536, 2048
 #: A thread holds so many elements of a row at most.
 MOST = 16
+#: Up to so many it keeps the weights of, too; those of more come from the cache for each row.
+KEEPS = 8
 
 _FORWARD = """
 extern "C" __global__ void __launch_bounds__(BLOCK, {resident}) backpass_layer_norm(
@@ -45,8 +47,8 @@ extern "C" __global__ void __launch_bounds__(BLOCK, {resident}) backpass_layer_n
     long long row = (long long)blockIdx.x * LANES + threadIdx.x / THREADS;
     Pack next[PACKS], weight[PACKS], bias[PACKS];
     PACK {{
-        if ({weighted}) weight[i] = *(const Pack *)(weight_ + AT);
-        if ({biased}) bias[i] = *(const Pack *)(bias_ + AT);
+        if ({weighted} && {keeps}) weight[i] = *(const Pack *)(weight_ + AT);
+        if ({biased} && {keeps}) bias[i] = *(const Pack *)(bias_ + AT);
         if (row < rows) next[i] = *(const Pack *)(x_ + row * LENGTH + AT);
     }}
     for (long long first = (long long)blockIdx.x * LANES; first < rows; first += stride) {{
@@ -68,6 +70,8 @@ extern "C" __global__ void __launch_bounds__(BLOCK, {resident}) backpass_layer_n
         const T rstd = T(1) / SQRT(squares[0] / T(LENGTH) + T(eps));
         if (row < rows) {{ PACK {{
             Pack made;
+            if ({weighted} && !{keeps}) weight[i] = *(const Pack *)(weight_ + AT);
+            if ({biased} && !{keeps}) bias[i] = *(const Pack *)(bias_ + AT);
             #pragma unroll
             for (int j = 0; j < WIDTH; ++j) {{
                 T y = x[i][j] * rstd;
@@ -263,12 +267,14 @@ def _forward(
     """Return the kernel, and of how many blocks at most."""
     words = shape.held * max(SIZES[char], 4) // 4
     raw = shape.held * SIZES[char] // 4
-    resident = _resident(24 + words + raw * (1 + weighted + biased), shape)
+    keeps = shape.held <= KEEPS
+    resident = _resident(24 + words + raw * (1 + keeps * (weighted + biased)), shape)
     body = (_FORWARD if shape.fits else _LONG).format(
         resident=resident,
         weighted=int(weighted),
         biased=int(biased),
         centred=int(centred),
+        keeps=int(keeps),
         wait=_wait(shape, centred),
     )
     kernel = Kernel("backpass_layer_norm", source(char, shape, body))
