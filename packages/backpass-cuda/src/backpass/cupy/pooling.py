@@ -305,7 +305,7 @@ def _windows(
     counted: bool,
 ) -> Windows | None:
     """Return the windows, `None` for those that are left to others."""
-    counts = tuple(
+    rows, columns = (
         (n + before + after - d * (k - 1) - 1) // s + 1
         for n, k, s, (before, after), d in zip(size, window, stride, padding, dilation)
     )
@@ -313,9 +313,7 @@ def _windows(
         return None
     first = (padding[0][0], padding[1][0])
     counted = counted or padding == ((0, 0), (0, 0))
-    return Windows(
-        tuple(size), counts, tuple(window), tuple(stride), first, tuple(dilation), channels, counted
-    )  # type: ignore[arg-type]
+    return Windows(size, (rows, columns), window, stride, first, dilation, channels, counted)
 
 
 def _launch(

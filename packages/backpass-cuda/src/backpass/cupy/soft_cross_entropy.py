@@ -18,7 +18,6 @@ from backpass.cupy.library import ndarray
 from backpass.cupy.network_text import (
     BLOCK,
     Shape,
-    accumulated,
     dense,
     is_float,
     or_null,
