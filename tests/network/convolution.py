@@ -22,7 +22,13 @@ WINDOWS: list[dict[str, Any]] = [
     {"size": (11, 9), "window": (3, 2), "stride": (2, 1), "padding": ((1, 0), (0, 1))},
     {"size": (10, 9), "window": (2, 3), "stride": (3, 2), "dilation": (1, 2)},
     {"size": (9, 12), "window": (3, 3), "dilation": (2, 3), "padding": ((2, 2), (3, 3))},
-    {"size": (8, 6), "window": (3, 3), "stride": (2, 4), "dilation": (3, 2), "padding": ((3, 3),) * 2},
+    {
+        "size": (8, 6),
+        "window": (3, 3),
+        "stride": (2, 4),
+        "dilation": (3, 2),
+        "padding": ((3, 3),) * 2,
+    },
     {"size": (2, 2), "window": (3, 4), "padding": ((4, 5), (3, 6))},
     # Transposed convolutions may cut away what they pad.
     {"size": (9, 8), "window": (3, 2), "stride": (2, 2), "padding": ((1, 0), (0, -1))},
@@ -76,3 +82,4 @@ def _passes(
     yield case("conv2d", x, weight, None, **words)
     yield case("conv2d_input", y, weight, **words)
     yield case("conv2d_weight", y, x, **words)
+    yield Case("conv2d.vjp2", (x, weight, bias), words, cotangent=y, on=("cuda",))

@@ -250,6 +250,8 @@ def test_bits_are_the_same_each_time(way, cupy):
 
 
 def test_what_is_not_finite(way, cupy):
+    if by_cudnn in (WAYS[way] or ()):
+        pytest.skip("cuDNN leaves out the border, and some engines do not know infinity")
     call = Call("float32", padding=((1, 1), (1, 1)), channels=32)
     call.x[0, 0, 0, 0], call.x[1, 2, 3, 3] = numpy.nan, numpy.inf
     call.y[0, 0, 0, 0], call.y[1, 2, 3, 3] = numpy.nan, -numpy.inf
@@ -344,21 +346,26 @@ def test_it_can_be_forbidden(with_cudnn):
     assert cudnn.is_there()
 
 
-def way_of(call):
-    """Return the module that computes `conv2d`."""
-    plan = kernels._plan("forward", call.geometry, call.x.dtype, False)
+def way_of(call, name="forward"):
+    """Return the module that computes a kernel."""
+    options = (False,) if name == "forward" else ()
+    plan = kernels._plan(name, call.geometry, call.x.dtype, *options)
     return plan.__module__.rpartition(".")[2]
 
 
 def test_each_geometry_goes_its_way(with_cudnn):
+    packed = {"channels": 16, "out": 16}
     assert way_of(Call("float16", channels=1)) == "direct"
-    assert way_of(Call("float16", channels=8, out=8)) == "by_cudnn"
-    assert way_of(Call("float16", channels=8, out=8, window=(1, 1))) == "own"
-    assert way_of(Call("float32", channels=8, out=8)) == "strips"
-    assert way_of(Call("float32", channels=8, out=8, groups=8)) == "by_cudnn"
-    assert way_of(Call("float64", channels=8, out=8, groups=2)) == "own"
-    assert way_of(Call("float64", channels=8, out=8, groups=8)) == "depthwise"
-    assert way_of(Call("float16", channels=32, padding=((0, -1), (0, 0)))) == "strips"
+    assert way_of(Call("float16", **packed)) == "by_cudnn"
+    assert way_of(Call("float16", **packed, window=(1, 1))) == "own"
+    assert way_of(Call("float16", **packed, groups=2)) == "own"
+    assert way_of(Call("float32", **packed)) == "own"
+    assert way_of(Call("float32", **packed, groups=16)) == "by_cudnn"
+    for name in ("forward", "to_input", "to_weight"):
+        assert way_of(Call("float64", **packed, groups=16), name) == "depthwise"
+    assert way_of(Call("float16", **packed, padding=((0, -1), (0, 0)))) == "strips"
+    assert way_of(Call("float32", **packed), "to_weight") == "strips"
+    assert way_of(Call("float16", channels=1), "to_weight") == "own"
 
 
 def test_tensor_cores_are_for_halves_and_tf32(with_cudnn, stand_in, monkeypatch, cupy):

@@ -48,7 +48,7 @@ def takes(geometry: Geometry) -> bool:
 def forward(geometry: Geometry, dtype: Any, how: str, biased: bool) -> Plan:
     """Return the plan of `conv2d`: of x, weight and bias."""
     g = geometry
-    windows, kernel = Columns(g, dtype, tight=True).windows, _forward(dtype.name, g.elements)
+    windows, kernel = Columns(g, dtype, tight=True).windows, _forward(dtype.name, *g.window)
     tiles, pixels = -(-g.out // _LANES), g.batch * g.places
     blocks, shape = tiles * -(-pixels // _PIXELS), (g.batch, *g.counts, g.out)
     rest = (pixels, tiles, g.out // g.groups, g.out, int(biased), windows)
@@ -66,7 +66,7 @@ def to_input(geometry: Geometry, dtype: Any, how: str) -> Plan:
     g = geometry
     outer = g.out // g.groups
     windows = Columns(g, dtype, tight=True).windows
-    kernel = _to_input(dtype.name, g.elements, outer)
+    kernel = _to_input(dtype.name, *g.window, outer)
     tiles, pixels = -(-g.channels // _LANES), g.batch * g.pixels
     blocks, shape = tiles * -(-pixels // _PIXELS), (g.batch, *g.size, g.channels)
     rest = (pixels, tiles, windows)
@@ -119,8 +119,8 @@ typedef {number.summed} T;
 
 
 @functools.cache
-def _forward(name: str, taps: int) -> Kernel:
-    number, title = NUMBERS[name], "backpass_depthwise"
+def _forward(name: str, height: int, width: int) -> Kernel:
+    number, title, taps = NUMBERS[name], "backpass_depthwise", height * width
     own = number.load.format(f"weight[out * {taps} + tap]")
     return Kernel(
         title,
@@ -143,15 +143,16 @@ extern "C" __global__ void {title}(
     const long long end = (share + 1LL) * {_PIXELS} < pixels ? (share + 1LL) * {_PIXELS} : pixels;
     for (long long p = (long long)share * {_PIXELS} + row; p < end; p += {_ROWS}) {{{_PLACE}
         T sum = T(0);
-        const T* factor = held + lane;
-        for (int i = 0; i < w.window_height; ++i) {{
+        #pragma unroll
+        for (int i = 0; i < {height}; ++i) {{
             const int h = above + i * w.dilation_down;
-            for (int j = 0; j < w.window_width; ++j, factor += {_LANES}) {{
+            #pragma unroll
+            for (int j = 0; j < {width}; ++j) {{
                 const int v = before + j * w.dilation_right;
                 T seen = T(0);
                 if ((unsigned int)h < w.height && (unsigned int)v < w.width)
                     seen = {number.load.format("image[(h * w.width + v) * w.channels]")};
-                sum += seen * *factor;
+                sum += seen * held[(i * {width} + j) * {_LANES} + lane];
             }}
         }}
         if (biased) sum += added;
@@ -163,8 +164,8 @@ extern "C" __global__ void {title}(
 
 
 @functools.cache
-def _to_input(name: str, taps: int, outer: int) -> Kernel:
-    number, title = NUMBERS[name], "backpass_depthwise_input"
+def _to_input(name: str, height: int, width: int, outer: int) -> Kernel:
+    number, title, taps = NUMBERS[name], "backpass_depthwise_input", height * width
     weight = number.load.format(f"weight[channel * {outer * taps} + k]")
     return Kernel(
         title,
@@ -186,22 +187,23 @@ extern "C" __global__ void {title}(
         const int n = (unsigned int)p / w.by_pixel, place = p - n * w.by_pixel.by;
         const int h = (unsigned int)place / w.by_width, v = place - h * w.width;
         T sum = T(0);
-        for (int i = 0; i < w.window_height; ++i) {{
+        #pragma unroll
+        for (int i = 0; i < {height}; ++i) {{
             const int low = h + w.top - i * w.dilation_down;
-            if (low < 0) break;
-            const int down = (unsigned int)low / w.by_down;
-            if (down * w.down != low || down >= w.rows) continue;
-            for (int j = 0; j < w.window_width; ++j) {{
+            const int down = (unsigned int)(low < 0 ? 0 : low) / w.by_down;
+            const bool has_row = down * w.down == low && down < w.rows;
+            #pragma unroll
+            for (int j = 0; j < {width}; ++j) {{
                 const int near = v + w.left - j * w.dilation_right;
-                if (near < 0) break;
-                const int right = (unsigned int)near / w.by_right;
-                if (right * w.right != near || right >= w.columns) continue;
+                const int right = (unsigned int)(near < 0 ? 0 : near) / w.by_right;
                 const long long at = ((long long)n * w.rows + down) * w.columns + right;
                 const U* outs = y + at * w.channels * {outer} + channel * {outer};
-                const T* factor = held + (i * w.window_width + j) * {_LANES} + lane;
-                #pragma unroll
-                for (int k = 0; k < {outer}; ++k)
-                    sum += {number.load.format("outs[k]")} * factor[k * {taps * _LANES}];
+                const T* factor = held + (i * {width} + j) * {_LANES} + lane;
+                if (has_row && right * w.right == near && right < w.columns) {{
+                    #pragma unroll
+                    for (int k = 0; k < {outer}; ++k)
+                        sum += {number.load.format("outs[k]")} * factor[k * {taps * _LANES}];
+                }}
             }}
         }}
         made[p * w.channels + channel] = {number.store.format("sum")};

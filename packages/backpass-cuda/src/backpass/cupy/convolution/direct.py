@@ -41,7 +41,7 @@ def takes(geometry: Geometry, dtype: Any) -> bool:
         g.groups == 1
         and not g.is_a_product
         and g.elements <= 64
-        and g.elements * (_PIXELS + _OUTS) * width <= _MEMORY
+        and _rounded(g.elements) * (_PIXELS + _OUTS) * width <= _MEMORY
         and g.batch * g.places < 2**31
         and g.pixels * g.channels < 2**31
     )
@@ -50,7 +50,8 @@ def takes(geometry: Geometry, dtype: Any) -> bool:
 def forward(geometry: Geometry, dtype: Any, how: str, biased: bool) -> Plan:
     """Return the plan of `conv2d`: of x, weight and bias."""
     g = geometry
-    windows, kernel = Columns(g, dtype, tight=True).windows, _forward(dtype.name, g.elements)
+    windows = Columns(g, dtype, tight=True).windows
+    kernel = _forward(dtype.name, _rounded(g.elements))
     tiles, pixels = -(-g.out // _OUTS), g.batch * g.places
     blocks, shape = tiles * -(-pixels // _PIXELS), (g.batch, *g.counts, g.out)
     rest = (pixels, tiles, g.out, int(biased), windows)
@@ -66,7 +67,8 @@ def forward(geometry: Geometry, dtype: Any, how: str, biased: bool) -> Plan:
 def to_weight(geometry: Geometry, dtype: Any, how: str) -> Plan:
     """Return the plan of `conv2d_weight`: of y and x."""
     g = geometry
-    windows, kernel = Columns(g, dtype, tight=True).windows, _to_weight(dtype.name, g.elements)
+    windows = Columns(g, dtype, tight=True).windows
+    kernel = _to_weight(dtype.name, _rounded(g.elements))
     sums = numpy.dtype("float64" if dtype.name == "float64" else "float32")
     tiles, pixels = -(-g.out // _OUTS), g.batch * g.places
     splits = max(1, min(-(-pixels // (_CHUNK * _LEAST)), _SHARES // tiles))
@@ -82,11 +84,16 @@ def to_weight(geometry: Geometry, dtype: Any, how: str) -> Plan:
     return compute
 
 
+def _rounded(elements: int) -> int:
+    """Return for how many elements of a window a kernel has room: so there are few kernels."""
+    return -(-elements // 4) * 4
+
+
 # ----- kernels in CUDA C++ ------------------------------------------------------------------------
 
 
-def _head(name: str, elements: int) -> str:
-    """Return the types, and what knows where a window's elements lie.
+def _head(name: str, most: int) -> str:
+    """Return the types, and what knows where a window's elements lie, of which there are `most`.
 
     They are numbered as in a weight: by their channel first.
     """
@@ -96,11 +103,11 @@ typedef {number.stored} U;
 typedef {number.summed} T;
 struct alignas(16) Four {{ T v[4]; }};
 {WINDOWS}
-struct Places {{ int down[{elements}], right[{elements}], offset[{elements}]; }};
+struct Places {{ int down[{most}], right[{most}], offset[{most}]; }};
 
 __device__ inline void find(Places& places, const Windows& w) {{
     const int k = threadIdx.x, taps = w.window_height * w.window_width;
-    if (k >= {elements}) return;
+    if (k >= w.elements) return;
     const int channel = k / taps, tap = k - channel * taps;
     const int i = tap / w.window_width;
     places.down[k] = i * w.dilation_down;
@@ -121,7 +128,7 @@ __device__ inline void look(
     const int before = (place - down * w.columns) * w.right - w.left;
     const U* image = x + (long long)n * w.height * w.width * w.channels;
     const int corner = (above * w.width + before) * w.channels;
-    for (int k = first; k < {elements}; k += step) {{
+    for (int k = first; k < w.elements; k += step) {{
         const int h = above + places.down[k], v = before + places.right[k];
         const bool inside = (unsigned int)h < w.height && (unsigned int)v < w.width;
         T found = T(0);
@@ -137,24 +144,24 @@ def _fma(name: str) -> str:
 
 
 @functools.cache
-def _forward(name: str, elements: int) -> Kernel:
+def _forward(name: str, most: int) -> Kernel:
     number, title = NUMBERS[name], "backpass_short_windows"
-    own = number.load.format(f"weight[out * {elements} + k]")
+    own = number.load.format("weight[out * w.elements + k]")
     bias = number.load.format("bias[first + b]")
     return Kernel(
         title,
-        f"""{_head(name, elements)}
+        f"""{_head(name, most)}
 struct alignas(4 * sizeof(U)) Made {{ U v[4]; }};
 extern "C" __global__ void {title}(
     const U* x, const U* weight, const U* bias, U* made,
     long long pixels, long long tiles, long long outs, long long biased, Windows w
 ) {{
-    __shared__ Four weights[{elements * _OUTS // 4}], seen[{elements * _PIXELS // 4}];
+    __shared__ Four weights[{most * _OUTS // 4}], seen[{most * _PIXELS // 4}];
     __shared__ Places places;
     const int tile = blockIdx.x % (int)tiles;
     const long long start = (long long)(blockIdx.x / (int)tiles) * {_PIXELS};
     find(places, w);
-    for (int t = threadIdx.x; t < {elements * _OUTS}; t += {THREADS}) {{
+    for (int t = threadIdx.x; t < w.elements * {_OUTS}; t += {THREADS}) {{
         const int k = t / {_OUTS}, out = tile * {_OUTS} + t % {_OUTS};
         ((T*)weights)[t] = out < outs ? {own} : T(0);
     }}
@@ -165,8 +172,8 @@ extern "C" __global__ void {title}(
     __syncthreads();
     const int group = threadIdx.x % {_OUTS // 4}, spot = threadIdx.x / {_OUTS // 4};
     T sums[4][4] = {{}};
-    #pragma unroll 5
-    for (int k = 0; k < {elements}; ++k) {{
+    #pragma unroll 4
+    for (int k = 0; k < w.elements; ++k) {{
         const Four four = seen[k * {_PIXELS // 4} + spot], own = weights[k * {_OUTS // 4} + group];
         #pragma unroll
         for (int a = 0; a < 4; ++a) {{
@@ -205,19 +212,19 @@ extern "C" __global__ void {title}(
 
 
 @functools.cache
-def _to_weight(name: str, elements: int) -> Kernel:
+def _to_weight(name: str, most: int) -> Kernel:
     """Return the kernel that adds up shares of the pixels: a lane has a channel, and all elements.
 
     The windows of a chunk of pixels lie in the block's memory, where a warp reads one at once.
     """
     number, title = NUMBERS[name], "backpass_short_windows_weight"
-    fours = -(-elements // 4)
+    fours = most // 4
     warps = THREADS // _OUTS
     given = number.load.format("y[p * outs + out]")
     fma = _fma(name)
     return Kernel(
         title,
-        f"""{_head(name, elements)}
+        f"""{_head(name, most)}
 extern "C" __global__ void {title}(
     const U* y, const U* x, T* parts,
     long long pixels, long long tiles, long long splits, long long outs, Windows w
@@ -234,9 +241,9 @@ extern "C" __global__ void {title}(
     for (int t = threadIdx.x; t < {_CHUNK * fours}; t += {THREADS}) seen[t] = Four{{}};
     __syncthreads();
     const int pixel = threadIdx.x % {_CHUNK};
-    T sums[{4 * fours}];
+    T sums[{most}];
     #pragma unroll
-    for (int k = 0; k < {4 * fours}; ++k) sums[k] = T(0);
+    for (int k = 0; k < {most}; ++k) sums[k] = T(0);
     for (long long start = (long long)split * {_CHUNK}; start < pixels;
          start += splits * {_CHUNK}) {{
         look(x, (T*)seen + pixel * {fours * 4}, start + pixel, pixels, threadIdx.x / {_CHUNK},
@@ -262,13 +269,13 @@ extern "C" __global__ void {title}(
         __syncthreads();
     }}
     #pragma unroll
-    for (int k = 0; k < {elements}; ++k) {{
+    for (int k = 0; k < {most}; ++k) {{
         held[threadIdx.x] = sums[k];
         __syncthreads();
-        if (warp == k % {warps} && live) {{
+        if (warp == k % {warps} && k < w.elements && live) {{
             T sum = T(0);
             for (int i = 0; i < {warps}; ++i) sum += held[i * {_OUTS} + lane];
-            parts[((long long)split * {elements} + k) * outs + out] = sum;
+            parts[((long long)split * w.elements + k) * outs + out] = sum;
         }}
         __syncthreads();
     }}

@@ -19,6 +19,9 @@ from backpass.cupy.library import library, ndarray
 from backpass.cupy.plans import Plans
 from backpass.cupy.reductions import KERNELS as REDUCTIONS
 
+#: Windows of so few elements are hard for others to multiply.
+FEW = 64
+
 _plans = Plans()
 _LAST = (0, 2, 3, 1)
 _FIRST = (0, 3, 1, 2)
@@ -63,21 +66,26 @@ def _fit(operands: tuple[Any, ...]) -> bool:
 def _ways(name: str, geometry: Geometry, dtype: Any, how: str) -> Iterator[Any]:
     """Yield the modules that may have a plan, the best first.
 
-    Without tensor cores cuDNN is slow where channels are last, but for those that are alone.
+    Without tensor cores cuDNN is slow where channels are last, but for channels that are alone; in
+    groups it multiplies what belongs to others by 0, which spreads nan.  Strips overlap, which
+    cuBLAS reads slowly without tensor cores, except where pixels are added up.
     """
-    if name != "to_input" and direct.takes(geometry, dtype):
+    g = geometry
+    is_exact = dtype.name == "float64" or (dtype.name == "float32" and how == "highest")
+    at_once = name == "forward" or (name == "to_weight" and dtype.itemsize > 2)
+    if at_once and direct.takes(g, dtype):
         yield direct
-    ours = own.takes_numbers(geometry) and blas.load() is not None
-    if ours and geometry.is_a_product:
+    ours = own.takes_numbers(g) and blas.load() is not None
+    few = name != "forward" and g.groups == 1 and g.elements <= FEW
+    if ours and (g.is_a_product or few):
         yield own
-    alone = depthwise.takes(geometry)
-    exact = dtype.name == "float64" or (dtype.name == "float32" and how == "highest")
-    if cudnn.is_there() and (alone or not exact):
+    alone = depthwise.takes(g)
+    if cudnn.is_there() and (alone or (g.groups == 1 and not is_exact)):
         yield by_cudnn
     if alone:
         yield depthwise
     if ours:
-        if strips.takes(name, geometry, dtype):
+        if strips.takes(name, g, dtype) and (name == "to_weight" or not is_exact):
             yield strips
         yield own
 
