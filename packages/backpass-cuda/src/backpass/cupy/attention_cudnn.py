@@ -2,8 +2,8 @@
 
     pip install "nvidia-cudnn-frontend>=1.24,<1.29"
 
-It uses the tensor cores in ways that kernels for all devices cannot, and so it is faster where there
-is much to do; a call costs the host more.  Backward it adds up in a fixed order.  With
+It uses the tensor cores in ways that kernels for all devices cannot, and so it is faster where
+there is much to do; a call costs the host more.  Backward it adds up in a fixed order.  With
 BACKPASS_CUDNN=0 in the environment it is not looked for.
 """
 

@@ -399,7 +399,8 @@ extern __shared__ uint4 memory[];
 template <bool BY_KEY> __device__ __forceinline__ void pull(
     const Stored *query, const Stored *key, const Stored *value, const Mask *mask,
     const Sum *logsumexp, const Sum *products, const Stored *g, Stored *to_query, Stored *to_key,
-    Stored *to_value, Sum *to_mask, unsigned batch, int first, unsigned batches, const Call &call SEED
+    Stored *to_value, Sum *to_mask, unsigned batch, int first, unsigned batches,
+    const Call &call SEED
 ) {
     const int n = (int)call.n, m = (int)call.m, d = (int)call.d, e = (int)call.e;
     const int lane = threadIdx.x & 31, warp_row = (int)threadIdx.x / 32 * 16;
@@ -539,8 +540,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) attention_back(
     const Stored *__restrict__ value, const Mask *__restrict__ mask,
     const Sum *__restrict__ logsumexp, const Sum *__restrict__ products,
     const Stored *__restrict__ g, Stored *__restrict__ to_query, Stored *__restrict__ to_key,
-    Stored *__restrict__ to_value, Sum *__restrict__ to_mask, const long long batches, const long long of_keys,
-    const Call call DROPOUT_KEY
+    Stored *__restrict__ to_value, Sum *__restrict__ to_mask, const long long batches,
+    const long long of_keys, const Call call DROPOUT_KEY
 ) {
     READ_KEY
     // The blocks of keys come first: they have more to do.
