@@ -18,8 +18,15 @@ pytestmark = pytest.mark.usefixtures("cupy")
 
 TOLERANCES = {"float16": 4e-3, "bfloat16": 3e-2, "float32": 4e-6, "float64": 1e-13}
 ACTIVATIONS = (None, "relu", "tanh", "sigmoid")
-#: x, and how many outputs: odd ones, packs, many rows, which blocks share, and more than a strip.
-SHAPES = [((5, 7), 3), ((2, 3, 32), 40), ((3000, 12), 264), ((1, 5), 1), ((4, 3, 2), 520)]
+#: x, and how many outputs: odd ones, one row, packs, many rows, which blocks share, and more than a strip.
+SHAPES = [
+    ((5, 7), 3),
+    ((6,), 8),
+    ((2, 3, 32), 40),
+    ((3000, 12), 264),
+    ((1, 5), 1),
+    ((4, 3, 2), 520),
+]
 
 
 def dtype_of(name):

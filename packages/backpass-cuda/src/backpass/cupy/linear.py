@@ -8,6 +8,7 @@ cotangent through the activation and adds up the bias's.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -254,7 +255,7 @@ def _kernel(name: str, stored: str, width: int, activation: str | None, has_bias
 
 def _width(columns: int, *arrays: Any) -> int:
     """Return how many elements can be loaded at once from all arrays, with rows of this length."""
-    width = WIDTH // arrays[0].itemsize
+    width: int = WIDTH // arrays[0].itemsize
     while columns % width or any(x.data.ptr % (width * x.itemsize) for x in arrays):
         width //= 2
     return width
@@ -281,6 +282,7 @@ def linear(x: Any, weight: Any, bias: Any, *, activation: str | None = None) -> 
         or weight.ndim != 2
         or x.shape[-1] != weight.shape[1]
         or not (bias is None or (bias.shape == weight.shape[:1] and bias._c_contiguous))
+        or math.prod(x.shape[:-1]) * len(weight) >= MOST
     ):
         return NotImplemented
     if bias is not None and activation is None:
@@ -292,8 +294,6 @@ def linear(x: Any, weight: Any, bias: Any, *, activation: str | None = None) -> 
         return made
     if not made.size:
         return made
-    if made.size >= MOST:
-        return NotImplemented
     columns = weight.shape[0]
     width = _width(columns, made, *(() if bias is None else (bias,)))
     count = made.size // width
@@ -323,6 +323,12 @@ def pull(
         or g.size >= MOST
     ):
         return NotImplemented
+    if g.ndim == 1:  # of one row
+        rows = [made.reshape(1, -1) for made in (g, ans, x)]
+        pulled = pull(*rows, weight, needs=needs, activation=activation)
+        if pulled is NotImplemented or pulled[0] is None:
+            return pulled
+        return (pulled[0].reshape(-1), *pulled[1:])
     to_weight = to_bias = None
     if activation is not None:
         g, to_bias = _turned(g, ans, activation)
