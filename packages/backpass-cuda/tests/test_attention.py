@@ -66,7 +66,7 @@ def close(found, right, dtype):
     assert_allclose(found.get().astype(float), right, rtol=tolerance, atol=tolerance * size)
 
 
-def check(cupy, dtype, hosts, options, view=lambda x: x, needs=ALL):
+def check(cupy, dtype, hosts, options, view=lambda x: x, needs=ALL, sums=True):
     """Compare both passes with the reference, through a view of the operands."""
     options = {"causal": False, "scale": None, "dropout": 0.0, "dropout_key": None, **options}
     mask, device_mask = None, None
@@ -80,11 +80,13 @@ def check(cupy, dtype, hosts, options, view=lambda x: x, needs=ALL):
     for mine, its in zip(found, right, strict=True):
         close(mine, its, dtype)
     (g,) = drawn(hosts[0].dtype, right[0].shape, seed=5)
-    to_sums = numpy.random.default_rng(7).normal(size=right[1].shape).astype(found[1].dtype)
+    to_sums = None
+    if sums:
+        to_sums = numpy.random.default_rng(7).normal(size=right[1].shape).astype(found[1].dtype)
     pulled = nn._attention_back(
         *here, mask, *right, g.astype(float), to_sums, needs=needs, **options
     )
-    gs = map(cupy.asarray, (g, to_sums))
+    gs = cupy.asarray(g), cupy.asarray(to_sums) if sums else None
     back = kernels.attention_back(*there, device_mask, *found, *gs, needs=needs, **options)
     for need, mine, its in zip(needs, back, pulled, strict=True):
         if need:
@@ -293,6 +295,7 @@ def cudnn(monkeypatch):
     if attention_cudnn.load() is None:
         pytest.skip("cuDNN's front end is not installed")
     monkeypatch.setattr(attention_cudnn, "WORTH", 0)
+    monkeypatch.setattr(attention_cudnn, "BUSY", 0)
     monkeypatch.setattr(kernels, "_forward", Plans())
     monkeypatch.setattr(kernels, "_backward", Plans())
     return lambda: [
@@ -304,10 +307,24 @@ def cudnn(monkeypatch):
 @pytest.mark.parametrize("causal", [False, True])
 def test_cudnn_computes_what_the_reference_does(causal, dtype, cudnn, cupy):
     hosts = drawn(dtype_of(dtype), *[(2, 128, 3, 64)] * 3)
-    check(cupy, dtype, hosts, {"causal": causal}, heads_inside)
-    check(cupy, dtype, drawn(dtype_of(dtype), *[(2, 3, 128, 64)] * 3), {"causal": causal})
-    assert all(cudnn())
-    assert len(cudnn()) == 4
+    check(cupy, dtype, hosts, {"causal": causal}, heads_inside, sums=False)
+    hosts = drawn(dtype_of(dtype), *[(2, 3, 128, 64)] * 3)
+    check(cupy, dtype, hosts, {"causal": causal}, sums=False)
+    forwards, backwards = cudnn()[:2], cudnn()[2:]
+    assert all(forwards)
+    assert len(backwards) == 2
+
+
+def test_cudnn_pulls_back_a_part_of_the_batch_at_a_time(cudnn, cupy):
+    check(cupy, "float16", drawn("float16", *[(4, 2, 16, 16)] * 3), {}, sums=False)
+    whole, pulled = cudnn()
+    assert whole is not None
+    # Each of two parts wants as much as the queries' cotangent in float32.
+    assert pulled.workspace == 4 * 2 * 16 * 16 * 4
+    # A single head wants more, and is left to the own kernel.
+    check(cupy, "float16", drawn("float16", *[(1, 1, 32, 16)] * 3), {}, sums=False)
+    assert cudnn()[1] is not None
+    assert cudnn()[3] is None
 
 
 def test_what_cudnn_does_not_do_is_done(cudnn, cupy):

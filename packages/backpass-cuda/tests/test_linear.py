@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("cupy")
 
 TOLERANCES = {"float16": 4e-3, "bfloat16": 3e-2, "float32": 4e-6, "float64": 1e-13}
 ACTIVATIONS = (None, "relu", "tanh", "sigmoid")
-#: x, and how many outputs: odd ones, one row, packs, many rows, which blocks share, and more than a strip.
+#: x, and how many outputs: odd ones, one row, packs, many rows, and more than a strip.
 SHAPES = [
     ((5, 7), 3),
     ((6,), 8),
@@ -54,8 +54,8 @@ def close(found, right, dtype):
 def epilogue(request, monkeypatch):
     """Run a test with cuBLASLt, and as where it cannot be loaded."""
     if request.param == "none":
-        for name in ("_product_and_bias", "_to_weight_and_bias"):
-            monkeypatch.setattr(kernels, name, lambda *xs: NotImplemented)
+        monkeypatch.setattr(kernels, "_product_and_bias", {})
+        monkeypatch.setattr(kernels, "_to_weight_and_bias", lambda *xs: NotImplemented)
     return request.param
 
 
@@ -91,12 +91,13 @@ def test_the_epilogues_are_there(dtype, cupy):
     x, weight, bias = map(cupy.asarray, drawn(dtype, (8, 16), (24, 16), (24,)))
     if epilogues.load() is None:
         pytest.skip("there is no cuBLASLt")
-    made = kernels._product_and_bias(x, weight, bias, (8, 24))
+    made = kernels._product_and_bias[None](x, weight, bias, (8, 24))
     assert made is not NotImplemented
     sums = cupy.empty(24, dtype)
     assert kernels._to_weight_and_bias(made, x, sums, (24, 16)) is not NotImplemented
     # 16 bytes are read at once.
-    assert kernels._product_and_bias(x[1:, 1:], weight[:, 1:], bias, (7, 24)) is NotImplemented
+    beside = kernels._product_and_bias[None](x[1:, 1:], weight[:, 1:], bias, (7, 24))
+    assert beside is NotImplemented
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

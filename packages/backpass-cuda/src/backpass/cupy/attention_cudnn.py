@@ -3,8 +3,12 @@
     pip install "nvidia-cudnn-frontend>=1.24,<1.29"
 
 It uses the tensor cores in ways that kernels for all devices cannot, and so it is faster where
-there is much to do; a call costs the host more.  Backward it adds up in a fixed order.  With
-BACKPASS_CUDNN=0 in the environment it is not looked for.
+there is much to do; a call costs the host more.  With BACKPASS_CUDNN=0 in the environment it is not
+looked for.
+
+Backward it adds up in a fixed order, for which it wants memory that grows with the square of the
+length: it works on parts of the batch, one after the other, so that this is no more than the
+queries' cotangent in float32 (which is what it takes to add up in any order).
 """
 
 from __future__ import annotations
@@ -25,6 +29,8 @@ VERSIONS = (1, 24), (1, 29)
 WORTH, FEATURES = 2**22, 8
 #: Axes of the batch.
 _AXES = 2
+#: A block has so many keys, and so many blocks keep a large GPU busy.
+TILE, BUSY = 128, 128
 
 
 @functools.cache
@@ -67,6 +73,10 @@ class Operand(NamedTuple):
     shape: tuple[int, ...]
     steps: tuple[int, ...]
 
+    def first(self, count: int) -> Operand:
+        """Return the first part of the batch."""
+        return self._replace(shape=(count, *self.shape[1:]))
+
 
 def operand(
     lengths: Sequence[int], steps: Sequence[int], rows: int, features: int, down: int
@@ -85,24 +95,34 @@ def operand(
 
 
 class Attention:
-    """A graph of cuDNN's, built for operands of one kind."""
+    """A graph of cuDNN's, built for operands of one kind, or for a part of their batch."""
 
-    __slots__ = ("_front", "_graph", "_lock", "_tensors", "_workspace")
+    __slots__ = ("_apart", "_front", "_graph", "_lock", "_parts", "_tensors", "workspace")
 
     def __init__(self, front: Any, graph: Any, tensors: Sequence[Any]) -> None:
         self._front = front
         self._graph = graph
         self._tensors = tensors
-        self._workspace = graph.get_workspace_size()
+        self.workspace: int = graph.get_workspace_size()
+        self._parts = 1
+        self._apart: Sequence[int] = (0,) * len(tensors)
         #: A graph that is executed may hold what it is executed with.
         self._lock = threading.Lock()
 
+    def repeated(self, parts: int, apart: Sequence[int]) -> Attention:
+        """Let it be launched for several parts, which are so many bytes apart in each tensor."""
+        self._parts, self._apart = parts, apart
+        return self
+
     def __call__(self, *arrays: Any) -> None:
         """Launch it, with inputs and outputs in the order of its tensors."""
-        space = ndarray((max(1, self._workspace),), "uint8")
-        found = dict(zip(self._tensors, [x.data.ptr for x in arrays], strict=True))
+        space = ndarray((max(1, self.workspace),), "uint8")
         with self._lock:
-            self._graph.execute(found, space.data.ptr, handle=_handle(self._front))
+            handle = _handle(self._front)
+            for i in range(self._parts):
+                at = [x.data.ptr + i * apart for x, apart in zip(arrays, self._apart, strict=True)]
+                found = dict(zip(self._tensors, at, strict=True))
+                self._graph.execute(found, space.data.ptr, handle=handle)
 
 
 def _graph(front: Any, dtype: str) -> Any:
@@ -178,21 +198,44 @@ def backward(
     It takes query, key, value, the output, its cotangent and the logsumexp.
     """
 
-    def make(front: Any) -> tuple[Any, Sequence[Any]]:
-        graph = _graph(front, dtype)
-        names = ("q", "k", "v", "o", "dO")
-        inputs = [_tensor(graph, name, one) for name, one in zip(names, given, strict=True)]
-        sums = _tensor(graph, "stats", _sums(given[0]), data_type=front.data_type.FLOAT)
-        outputs = graph.sdpa_backward(
-            *inputs,
-            sums,
-            name="sdpa_backward",
-            attn_scale=scale,
-            use_causal_mask=causal,
-            use_deterministic_algorithm=True,
-        )
-        for tensor, one in zip(outputs, made, strict=True):
-            _is_output(tensor, one)
-        return graph, (*inputs, sums, *outputs)
+    def build(count: int) -> Attention | None:
+        """For a part of the batch."""
+        some, others = ([one.first(count) for one in all_] for all_ in (given, made))
 
-    return _built(make)
+        def make(front: Any) -> tuple[Any, Sequence[Any]]:
+            graph = _graph(front, dtype)
+            names = ("q", "k", "v", "o", "dO")
+            inputs = [_tensor(graph, name, one) for name, one in zip(names, some, strict=True)]
+            sums = _tensor(graph, "stats", _sums(some[0]), data_type=front.data_type.FLOAT)
+            outputs = graph.sdpa_backward(
+                *inputs,
+                sums,
+                name="sdpa_backward",
+                attn_scale=scale,
+                use_causal_mask=causal,
+                use_deterministic_algorithm=True,
+            )
+            for tensor, one in zip(outputs, others, strict=True):
+                _is_output(tensor, one)
+            return graph, (*inputs, sums, *outputs)
+
+        return _built(make)
+
+    batch, heads, n, features = given[0].shape
+    most = batch * heads * n * features * 4
+    whole = build(batch)
+    if whole is None or whole.workspace <= most:
+        return whole
+    keys = given[1].shape[2]
+    for count in range(batch - 1, 0, -1):
+        if batch % count or whole.workspace * count > most * batch:
+            continue
+        if count * heads * -(-keys // TILE) < BUSY:
+            return None
+        part = build(count)
+        if part is None or part.workspace > most:
+            return None
+        steps = [one.steps[0] * 2 for one in (*given, *made)]
+        apart = [*steps[:5], heads * n * 4, *steps[5:]]
+        return part.repeated(batch // count, [count * step for step in apart])
+    return None

@@ -1,7 +1,7 @@
 """Heads that are split from vectors, as views; and joined, by one copy, where they are not already.
 
-The parts (..., heads, n, length) of vectors (..., n, parts * heads * length) lie side by side. So do
-the cotangents that attention makes of them, and joining them moves nothing.
+The parts (..., heads, n, length) of vectors (..., n, parts * heads * length) lie side by side.  So
+do the cotangents that attention makes of them, and joining them moves nothing.
 """
 
 from __future__ import annotations

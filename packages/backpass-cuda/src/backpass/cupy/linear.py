@@ -1,7 +1,7 @@
 """The dense layer: a product with the bias in its epilogue; backward, two, one with its cotangent.
 
-The transposes are read where they lie.  Where cuBLASLt has no such epilogue, and for activations,
-one pass over the product adds the bias and applies the activation.  Backward, one pass takes the
+The transposes are read where they lie.  Where cuBLASLt has no such epilogue, and for activations
+other than ReLU, one pass over the product adds the bias and applies the activation.  Backward, one pass takes the
 cotangent through the activation and adds up the bias's.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from backpass.cupy import blas, precision
-from backpass.cupy.epilogues import ALIGNMENT, BIAS, SUMS, product
+from backpass.cupy.epilogues import ALIGNMENT, BIAS, BIAS_AND_RELU, SUMS, product
 from backpass.cupy.formulas import COMPUTED, STORED, kept, loaded, prelude
 from backpass.cupy.launching import THREADS, Kernel
 from backpass.cupy.library import library, ndarray
@@ -120,7 +120,8 @@ class Joined:
         return product(KINDS[x.dtype.name], precision.current, flat, right, self._epilogue)
 
 
-_product_and_bias = Joined(_forwards, BIAS)
+#: By the activation.
+_product_and_bias = {None: Joined(_forwards, BIAS), "relu": Joined(_forwards, BIAS_AND_RELU)}
 _to_weight_and_bias = Joined(_across_rows, SUMS)
 
 
@@ -285,8 +286,8 @@ def linear(x: Any, weight: Any, bias: Any, *, activation: str | None = None) -> 
         or math.prod(x.shape[:-1]) * len(weight) >= MOST
     ):
         return NotImplemented
-    if bias is not None and activation is None:
-        made = _product_and_bias(x, weight, bias, (*x.shape[:-1], len(weight)))
+    if bias is not None and activation in _product_and_bias:
+        made = _product_and_bias[activation](x, weight, bias, (*x.shape[:-1], len(weight)))
         if made is not NotImplemented:
             return made
     made = _product(x, weight)
@@ -325,7 +326,7 @@ def pull(
         return NotImplemented
     if g.ndim == 1:  # of one row
         rows = [made.reshape(1, -1) for made in (g, ans, x)]
-        pulled = pull(*rows, weight, needs=needs, activation=activation)
+        pulled = pull(rows[0], rows[1], rows[2], weight, needs=needs, activation=activation)
         if pulled is NotImplemented or pulled[0] is None:
             return pulled
         return (pulled[0].reshape(-1), *pulled[1:])

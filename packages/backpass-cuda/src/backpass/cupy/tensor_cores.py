@@ -185,7 +185,8 @@ __device__ __forceinline__ void multiply_tf32(
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 #endif
-// The first 11 bits of a number, and the next: what does not fit the tensor cores cut off.
+// The first 11 bits of a number, and the next: what does not fit the tensor cores they cut off.  An
+// infinite number has no rest: all of its products are nan.
 __device__ __forceinline__ void divide(float x, unsigned &high, unsigned &low) {
     high = (__float_as_uint(x) + 0x1000u) & 0xffffe000u;
     low = __float_as_uint(x - __uint_as_float(high));

@@ -314,9 +314,12 @@ int cublasLtMatmulAlgoGetHeuristic(Handle *handle, Operation *operation, Layout 
 template <class Stored>
 void finish(int epilogue, int64_t m, int64_t n, int64_t k, Matrix b, void *c, int64_t step, void *vector) {
   Stored *to = (Stored *)c, *v = (Stored *)vector;
-  if (epilogue == 4)
+  if (epilogue == 4 || epilogue == 6)
     for (int64_t j = 0; j < n; ++j)
-      for (int64_t i = 0; i < m; ++i) to[j * step + i] = Stored(float(to[j * step + i]) + float(v[i]));
+      for (int64_t i = 0; i < m; ++i) {
+        const float sum = float(to[j * step + i]) + float(v[i]);
+        to[j * step + i] = Stored(epilogue == 6 && sum < 0 ? 0.0f : sum);
+      }
   if (epilogue == 512) {
     const auto second = columns<Stored, float>(b, k, n, false);
     for (int64_t j = 0; j < n; ++j) {
