@@ -68,7 +68,7 @@ def test_it_computes_what_the_reference_does(backend, name, dtype):
     assert found, f"no family in tests/network has a case for {name} on {backend.device}"
     taken = 0
     for case in found:
-        for variant in variants(case):
+        for variant in [case] if backend.device in case.finite else variants(case):
             call = Call(backend, variant, dtype)
             for layout, place in combinations(call):
                 main = layout == "as made" and dtype not in HALVES

@@ -30,6 +30,9 @@ class Case:
         of many numbers of both signs need it.
     on
         The devices whose kernels are called.
+    finite
+        Those among them that are not given numbers that are not finite: where sums with an infinite
+        term may be nan, and such operands do not go together.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Case:
     main: bool = True
     scale: float = 0.0
     on: tuple[str, ...] = ("cpu", "cuda")
+    finite: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         shapes = ", ".join(

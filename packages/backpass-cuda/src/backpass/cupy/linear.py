@@ -1,8 +1,8 @@
 """The dense layer: a product with the bias in its epilogue; backward, two, one with its cotangent.
 
 The transposes are read where they lie.  Where cuBLASLt has no such epilogue, and for activations
-other than ReLU, one pass over the product adds the bias and applies the activation.  Backward, one pass takes the
-cotangent through the activation and adds up the bias's.
+other than ReLU, one pass over the product adds the bias and applies the activation.  Backward, one
+pass takes the cotangent through the activation and adds up the bias's.
 """
 
 from __future__ import annotations
