@@ -89,8 +89,8 @@ def cases(random: Any) -> Iterator[Case]:
             **keywords,
             **options,
         )
-        # The cotangents of scores are differences of sums like these.  On the GPU an infinite weight,
-        # which the logsumexp of the same operands rules out, makes nan: it is the sum of two parts.
+        # The cotangents of scores are differences of sums like these.  On the GPU an infinite
+        # weight, which the operands' own logsumexp rules out, makes nan: it has no two parts.
         scale = float(abs(out).max()) * math.sqrt(g.shape[-1])
         yield dataclasses.replace(made, scale=scale, finite=("cuda",))
     dropped = random.normal(size=(2, 5, 4))
