@@ -208,39 +208,12 @@ __device__ __forceinline__ bool keeps(const Drop &drop, unsigned long long place
 }
 #endif
 
-#if SPLITS
-// A product of a row of each; of infinite numbers, too, which have no parts.
-__device__ __noinline__ Sum whole_product(
-    const Stored *query, const Stored *key, int d, long long right, long long key_right
-) {
-    Sum sum = 0;
-    for (int i = 0; i < d; ++i) sum += query[i * right] * key[i * key_right];
-    return sum;
-}
-#endif
-
 // The scores of 16 rows, in powers of 2, from the products; -infinity where nobody attends.
 // `i`, `j` are the query and the key of the thread's first score.
 template <bool BY_KEY> __device__ __forceinline__ void score(
-    Sum (&scores)[COLUMNS / 8][4], int i, int j, bool all, const Stored *queries,
-    const Stored *keys, const Mask *mask, const Call &call
+    Sum (&scores)[COLUMNS / 8][4], int i, int j, bool all, const Mask *mask, const Call &call
 ) {
     const Sum scale = Sum(call.scale) * PER_BIT;
-#if SPLITS
-    bool odd = false;
-    UNROLL for (int c = 0; c < COLUMNS / 8; ++c) UNROLL for (int k = 0; k < 4; ++k) {
-        odd |= scores[c][k] != scores[c][k];
-    }
-    if (odd) UNROLL for (int c = 0; c < COLUMNS / 8; ++c) UNROLL for (int k = 0; k < 4; ++k) {
-        const int down = k / 2 * 8, right = c * 8 + k % 2;
-        const int query = i + (BY_KEY ? right : down), key = j + (BY_KEY ? down : right);
-        if (scores[c][k] != scores[c][k] && query < call.n && key < call.m) {
-            scores[c][k] = whole_product(
-                queries + query * call.down[OF_QUERY], keys + key * call.down[OF_KEY],
-                (int)call.d, call.right[OF_QUERY], call.right[OF_KEY]);
-        }
-    }
-#endif
     UNROLL for (int c = 0; c < COLUMNS / 8; ++c) UNROLL for (int k = 0; k < 4; ++k) {
         const int down = k / 2 * 8, right = c * 8 + k % 2;
         const int query = i + (BY_KEY ? right : down), key = j + (BY_KEY ? down : right);
@@ -274,6 +247,32 @@ __device__ __forceinline__ void multiply_rows(
         multiply_add(scores[2 * j + 1], left, b[2], b[3]);
     }
 }
+
+#if SPLITS
+// Infinite numbers have no parts, and their scores are nan: the first parts tell which those are.
+__device__ __forceinline__ void mend(
+    Sum (&scores)[COLUMNS / 8][4], const Part (&left)[D / CHUNK][4], const Stored *tile
+) {
+    bool odd = false;
+    UNROLL for (int c = 0; c < COLUMNS / 8; ++c) UNROLL for (int k = 0; k < 4; ++k) {
+        odd |= scores[c][k] != scores[c][k];
+    }
+    if (!__any_sync(0xffffffffu, odd)) return;
+    UNROLL for (int j = 0; j < COLUMNS / 16; ++j) {
+        Sum firsts[2][4] = {};
+        UNROLL for (int chunk = 0; chunk < D / CHUNK; ++chunk) {
+            Part b[4];
+            load_right(b, tile, 16 * j, chunk * CHUNK);
+            multiply_firsts(firsts[0], left[chunk], b[0], b[1]);
+            multiply_firsts(firsts[1], left[chunk], b[2], b[3]);
+        }
+        UNROLL for (int c = 0; c < 2; ++c) UNROLL for (int k = 0; k < 4; ++k) {
+            Sum &score = scores[2 * j + c][k];
+            if (score != score) score = firsts[c][k];
+        }
+    }
+}
+#endif
 
 // Sums += scores times a tile.
 __device__ __forceinline__ void multiply_tile(
@@ -373,8 +372,11 @@ extern "C" __global__ void __launch_bounds__(THREADS) attention(
         UNROLL for (int chunk = 0; chunk < D / CHUNK; ++chunk) {
             multiply_rows(scores, left[chunk], keys, chunk);
         }
+#if SPLITS
+        mend(scores, left, keys);
+#endif
         const bool all = at + COLUMNS <= m && !(call.causal && at + COLUMNS - 1 > first);
-        score<false>(scores, row, at + (lane & 3) * 2, all, query, key, mask, call);
+        score<false>(scores, row, at + (lane & 3) * 2, all, mask, call);
 
         UNROLL for (int half = 0; half < 2; ++half) {
             Sum highest = top[half];
@@ -524,7 +526,7 @@ template <bool BY_KEY> __device__ __forceinline__ void pull(
         const bool all = first + ROWS <= rows && at + COLUMNS <= columns &&
             !(call.causal && (BY_KEY ? at < first + ROWS - 1 : at + COLUMNS - 1 > first));
         score<BY_KEY>(
-            weights, BY_KEY ? column : row, BY_KEY ? row : column, all, query, key, mask, call);
+            weights, BY_KEY ? column : row, BY_KEY ? row : column, all, mask, call);
         const Sum *heights = of_columns + (tile & 1) * 2 * COLUMNS;
         UNROLL for (int c = 0; c < COLUMNS / 8; ++c) UNROLL for (int k = 0; k < 4; ++k) {
             const int place = c * 8 + (lane & 3) * 2 + k % 2, half = k / 2;

@@ -208,6 +208,14 @@ __device__ __forceinline__ void multiply_add(
 #endif
     multiply_tf32(c, high, b_high[0], b_high[1]);
 }
+// The products of the first parts alone.
+__device__ __forceinline__ void multiply_firsts(
+    float (&c)[4], const Part (&a)[4], Part b0, Part b1
+) {
+    const unsigned left[4] = {__float_as_uint(a[0]), __float_as_uint(a[1]),
+                              __float_as_uint(a[2]), __float_as_uint(a[3])};
+    multiply_tf32(c, left, __float_as_uint(b0), __float_as_uint(b1));
+}
 """
 
 _DOUBLES = """
