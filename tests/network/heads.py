@@ -11,15 +11,13 @@ SIZES = [((2,), 5, 3, 2, 8), ((), 7, 2, 3, 5), ((3, 2), 4, 1, 2, 16), ((1,), 1, 
 
 
 def cases(random: Any) -> Iterator[Case]:
-    """Yield calls of both primitives and of their rules, which are on the GPU only."""
+    """Yield calls of kernels that are on the GPU only."""
     for batch, n, parts, heads, length in SIZES:
-        (whole,) = (random.normal(size=(*batch, n, parts * heads * length)),)
+        whole = random.normal(size=(*batch, n, parts * heads * length))
         apart = tuple(random.normal(size=(*batch, heads, n, length)) for _ in range(parts))
-        g = random.normal(size=whole.shape)
         for made in (
             case("split_heads", whole, parts=parts, heads=heads),
             replace(case("split_heads.vjp", whole, parts=parts, heads=heads), cotangent=apart),
             case("join_heads", *apart),
-            replace(case("join_heads.vjp", *apart), cotangent=g),
         ):
             yield replace(made, on=("cuda",))

@@ -156,14 +156,8 @@ def pull_split(g: Sequence[Any], *, parts: int, heads: int, needs: Sequence[bool
     return made if made is NotImplemented else (made,)
 
 
-def pull_joined(g: Any, *xs: Any, needs: Sequence[bool]) -> Any:
-    """Divide the cotangent of the vectors."""
-    return split_heads(g, parts=len(xs), heads=xs[0].shape[-3])
-
-
 KERNELS: dict[str, Callable[..., Any]] = {
     "split_heads": split_heads,
     "split_heads.vjp": pull_split,
     "join_heads": join_heads,
-    "join_heads.vjp": pull_joined,
 }
