@@ -160,12 +160,25 @@ impl<T: Real> Product<T> {
         });
     }
 
-    /// The stage's tiles: groups of panels of rows, and parts of the columns if the groups are few.
+    /// Into how many groups of panels and how many parts of the slivers the tiles are cut: enough for
+    /// the threads, and so that little is read again. Each group reads the right operand, and each
+    /// part the left one.
+    fn grid(&self, panels: usize, slivers: usize) -> (usize, usize) {
+        let Self { m, n, x, .. } = *self;
+        let least = panels.div_ceil(GROUP);
+        let left = if x.columns == 1 { m } else { 4 * m }; // which each part packs
+        (1..=CHUNKS.min(slivers))
+            .map(|parts| (CHUNKS.div_ceil(parts).min(panels).max(least), parts))
+            .filter(|(groups, parts)| groups * parts >= CHUNKS.min(panels * slivers))
+            .min_by_key(|(groups, parts)| groups * n + parts * left)
+            .expect("the last is enough")
+    }
+
+    /// The stage's tiles.
     unsafe fn tiles(&self, stage: &Stage<T>) {
         let panels = self.m.div_ceil(self.limits.rows);
         let slivers = self.n.div_ceil(self.limits.pair());
-        let groups = panels.div_ceil(GROUP).max(CHUNKS.min(panels));
-        let parts = CHUNKS.div_ceil(groups).min(slivers);
+        let (groups, parts) = self.grid(panels, slivers);
         let nanoseconds = self.nanoseconds(self.m, self.n) * stage.count / self.blocks();
         threads::run(groups * parts, nanoseconds, &|chunk| {
             let (group, part) = (chunk / parts, chunk % parts);
