@@ -29,7 +29,7 @@ def _answer(
     if mask is not None:
         scores = numpy.where(mask, scores, -numpy.inf) if mask.dtype == bool else scores + mask
     if causal:
-        scores = numpy.where(numpy.tri(*scores.shape[-2:], dtype=bool), scores, -numpy.inf)
+        scores = numpy.where(numpy.tri(*scores.shape[-2:]) == 1, scores, -numpy.inf)
     top = scores.max(-1, keepdims=True)
     top = numpy.where(numpy.isinf(top), 0, top)
     weights = numpy.exp(scores - top)
@@ -68,7 +68,11 @@ def _operands(random: Any) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
 
 
 def cases(random: Any) -> Iterator[Case]:
-    """Yield calls of `attention` and `attention_back`."""
+    """Yield calls of `attention` and `attention_back`, and of what joins heads."""
+    for shape in ((2, 3, 4), (2, 4, 5, 8), (3, 2, 1, 6, 1)):
+        for count in (2, 3):
+            joined = case("join_heads", *(random.normal(size=shape) for _ in range(count)))
+            yield dataclasses.replace(joined, on=("cpu",))
     options: dict[str, Any] = {"dropout": 0.0, "dropout_key": None}
     for i, (operands, keywords) in enumerate(_operands(random)):
         mask = operands[3]
@@ -97,6 +101,32 @@ def cases(random: Any) -> Iterator[Case]:
         scale = float(abs(out).max()) * math.sqrt(g.shape[-1])
         yield dataclasses.replace(made, scale=scale, on=on, finite=("cuda",))
     dropped = random.normal(size=(2, 5, 4))
-    words: dict[str, Any] = {"causal": False, "scale": 0.5, "dropout": 0.5, "dropout_key": (1, 2)}
-    made = case("attention", dropped, dropped, dropped, None, **words)
+    made = case(
+        "attention",
+        *(dropped, dropped, dropped, None),
+        causal=False,
+        scale=0.5,
+        dropout=0.5,
+        dropout_key=(1, 2),
+    )
     yield dataclasses.replace(made, main=False)
+    for stack, n, m in (((2,), 7, 5), ((3, 1), 33, 140)):
+        query = random.integers(-16, 17, (*stack, n, 8)) / 16
+        key = random.integers(-16, 17, (*stack, m, 8)) / 16
+        words: dict[str, Any] = {"causal": m < 8, "scale": 0.5}
+        dropout: dict[str, Any] = {"dropout": 0.3, "dropout_key": (7, 2**40 + m)}
+        made = case("attention", query, key, key, None, **words, **dropout)
+        yield dataclasses.replace(made, on=("cpu",))
+        # The rule is linear in the output: it may be that without dropout.
+        answer = _answer(query, key, key, None, **words)
+        made = case(
+            "attention_back",
+            *(query, key, key, None),
+            *answer,
+            random.integers(-16, 17, query.shape) / 16,
+            None,
+            needs=(True, True, True, False),
+            **words,
+            **dropout,
+        )
+        yield dataclasses.replace(made, scale=4.0, on=("cpu",))

@@ -106,6 +106,7 @@ impl Case {
             mask: if masked { Mask::Add(mask) } else { Mask::None },
             causal,
             scale: T::HALF,
+            dropout: None,
         }
     }
 

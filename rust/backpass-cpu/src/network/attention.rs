@@ -6,7 +6,7 @@ use backpass_kernels::isa::Isa;
 use backpass_kernels::layout::MAX_DIMS;
 use backpass_kernels::matmul::{Matrix, STACK_DIMS};
 use backpass_kernels::network::attention::{
-    Answer, Attention, Cotangents, Heads, Mask, attention, attention_back,
+    Answer, Attention, Cotangents, Dropout, Heads, Mask, attention, attention_back,
 };
 use numpy::npyffi::{NPY_TYPES, PyArrayObject};
 use pyo3::ffi;
@@ -14,6 +14,7 @@ use pyo3::ffi;
 use crate::api::api;
 use crate::keywords::{Names, each_keyword, item, truth};
 use crate::network::Family;
+use crate::network::outputs::tuple;
 use crate::operand::{
     Argument, Element, Kind, Outcome, Refused, common_kind, finish, new_array, unlocked,
 };
@@ -34,19 +35,22 @@ struct Options {
     causal: bool,
     scale: f64,
     needs: [bool; 4],
+    rate: f64,
+    key: [u64; 2],
 }
 
 impl Options {
     unsafe fn read(values: Args, kwnames: Object) -> Result<Self, Refused> {
         // SAFETY: as the interpreter hands over names and values.
         unsafe {
-            let mut found = Self { causal: false, scale: 1.0, needs: [true; 4] };
+            let mut found =
+                Self { causal: false, scale: 1.0, needs: [true; 4], rate: 0.0, key: [0; 2] };
             each_keyword(kwnames, values, NAMES.get()?, |place, value| {
                 match place {
                     0 => found.causal = truth(value)?,
                     1 => found.scale = number(value)?,
-                    // The mask of a dropout is the reference's.
-                    2 if number(value)? != 0.0 => return Err(Refused),
+                    2 => found.rate = number(value)?,
+                    3 if value != ffi::Py_None() => found.key = read_key(value)?,
                     4 => {
                         for (i, need) in found.needs.iter_mut().enumerate() {
                             *need = truth(item::<4>(value, i)?)?;
@@ -59,6 +63,22 @@ impl Options {
             Ok(found)
         }
     }
+}
+
+/// Seed and counter: a tuple of integers, of which the lowest 64 bits count.
+unsafe fn read_key(key: Object) -> Result<[u64; 2], Refused> {
+    let mut words = [0; 2];
+    for (i, word) in words.iter_mut().enumerate() {
+        // SAFETY: the lock is held; the test of the type comes first.
+        unsafe {
+            let part = item::<2>(key, i)?;
+            if ffi::Py_TYPE(part) != &raw mut ffi::PyLong_Type {
+                return Err(Refused);
+            }
+            *word = ffi::PyLong_AsUnsignedLongLongMask(part);
+        }
+    }
+    Ok(words)
 }
 
 /// A Python number.
@@ -254,6 +274,8 @@ unsafe fn typed<T: Element>(
             mask,
             causal: options.causal,
             scale: T::of(options.scale),
+            dropout: (options.rate != 0.0)
+                .then_some(Dropout { rate: options.rate, key: options.key }),
         };
         if operands.len() == 4 {
             return attend(&stack, &this, &query);
@@ -349,21 +371,5 @@ unsafe fn pull<T: Element>(
             attention_back(this, &answer, &Cotangents { query, key, value, mask });
         });
         Ok(tuple(made))
-    }
-}
-
-/// A tuple that takes over its items.
-unsafe fn tuple<const N: usize>(items: [Object; N]) -> Object {
-    // SAFETY: the lock is held; the items are new references.
-    unsafe {
-        let made = ffi::PyTuple_New(N as isize);
-        for (i, item) in items.into_iter().enumerate() {
-            if made.is_null() {
-                ffi::Py_DECREF(item);
-            } else {
-                ffi::PyTuple_SET_ITEM(made, i as isize, item);
-            }
-        }
-        made
     }
 }

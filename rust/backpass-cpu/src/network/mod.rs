@@ -8,11 +8,13 @@ mod cross_entropy;
 mod dropout;
 mod embedding;
 mod given;
-mod images;
-mod layer_norm;
+mod heads;
 pub mod images;
+mod layer_norm;
 mod linear;
+mod outputs;
 mod pooling;
+mod recurrent;
 
 use backpass_kernels::isa::Isa;
 use pyo3::ffi;
@@ -34,7 +36,9 @@ pub static FAMILIES: &[Family] = &[
     cross_entropy::KERNELS,
     dropout::KERNELS,
     embedding::KERNELS,
+    heads::KERNELS,
     layer_norm::KERNELS,
     linear::KERNELS,
     pooling::KERNELS,
+    recurrent::KERNELS,
 ];

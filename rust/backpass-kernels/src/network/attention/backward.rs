@@ -7,8 +7,9 @@
 //! among several chunks. How many depends on the shape alone.
 
 use super::columns::{Block, Pull, Scale};
+use super::dropout::Dropped;
 use super::mask::Masked;
-use super::{Attention, Heads, Near, Rows, zeros};
+use super::{Attention, Heads, KEYS, Near, Rows, block, scratch};
 use crate::isa::{Kernel, dispatch};
 use crate::matmul::pack::pack;
 use crate::matmul::{Matrix, STACK_DIMS, cut};
@@ -22,7 +23,7 @@ const QUERIES: usize = 128;
 /// Chunks for the threads to share, where there is work for so many.
 const CHUNKS: usize = 16;
 /// The fewest keys of a head that are worth a chunk.
-const KEYS: usize = 512;
+const WORTH: usize = 512;
 
 /// What the forward pass gave, and its cotangents.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +61,7 @@ pub struct Cotangents<T> {
 pub unsafe fn attention_back<T: Real>(this: &Attention<T>, answer: &Answer<T>, to: &Cotangents<T>) {
     let Attention { isa, n, m, d, e, .. } = *this;
     let heads = this.heads();
-    let parts = CHUNKS.div_ceil(heads.max(1)).min(m / KEYS).max(1);
+    let parts = CHUNKS.div_ceil(heads.max(1)).min(m / WORTH).max(1);
     let apart = (parts > 1 && to.query.is_some()).then(|| Scratch::<T>::new(parts * heads * n * d));
     let sums = apart.as_ref().map(Scratch::as_ptr);
     // SAFETY: the caller vouches for the processor.
@@ -83,6 +84,7 @@ pub unsafe fn attention_back<T: Real>(this: &Attention<T>, answer: &Answer<T>, t
         let head = Head {
             near,
             this,
+            number: head,
             index,
             start: cut(m, parts, part),
             end: cut(m, parts, part + 1),
@@ -112,6 +114,7 @@ pub unsafe fn attention_back<T: Real>(this: &Attention<T>, answer: &Answer<T>, t
 struct Head<'a, T> {
     near: Near,
     this: &'a Attention<T>,
+    number: usize,
     index: [usize; STACK_DIMS],
     start: usize,
     end: usize,
@@ -124,28 +127,61 @@ struct Head<'a, T> {
     mask: Option<Matrix<T>>,
 }
 
+/// A chunk's memory: blocks of scores and of their cotangents, with rows `line` apart, and what comes
+/// in blocks.
+struct Work<T> {
+    line: usize,
+    scores: Scratch<T>,
+    pulled: Scratch<T>,
+    /// Queries and cotangents turned, and for each query `inner` and the logarithm.
+    turned: Scratch<T>,
+    query: Rows<T>,
+    key: Rows<T>,
+    value: Rows<T>,
+    out: Rows<T>,
+    g: Rows<T>,
+    masked: Masked<T>,
+    dropped: Option<Dropped<T>>,
+}
+
+/// A block of queries and of the cotangents of their answers, as rows and turned.
+struct Queries<T> {
+    first: usize,
+    last: usize,
+    query: Matrix<T>,
+    g: Matrix<T>,
+    turned_query: *mut T,
+    turned_g: *mut T,
+    inner: *mut T,
+    logsumexp: *mut T,
+}
+
 impl<T: Real> Head<'_, T> {
-    unsafe fn pull(&self) {
-        let Self { near, this, ref index, start, end, answer: [out, g, logsumexp], .. } = *self;
-        let Attention { isa, n, d, e, scale, .. } = *this;
-        let keys = near.keys();
+    fn work(&self) -> Work<T> {
+        let Self { near, this, ref index, answer: [out, g, _], .. } = *self;
+        let Attention { n, d, e, .. } = *this;
         let line = line::<T>(near, QUERIES.min(n));
-        let scores_pulled = zeros::<T>(2 * keys * line);
-        let (scores, pulled) =
-            (scores_pulled.as_ptr(), scores_pulled.as_ptr().wrapping_add(keys * line));
-        let turned = zeros::<T>((d + e + 2) * line);
-        let turned_query = turned.as_ptr();
-        let turned_g = turned_query.wrapping_add(d * line);
-        let inner = turned_g.wrapping_add(e * line);
-        let sums = inner.wrapping_add(line);
-        let block = |x: &Heads<T>, most, width| Rows::new(x.at(index), most, width);
-        let key_rows = block(&this.key, keys, d);
-        let value_rows = block(&this.value, keys, e);
-        let query_rows = block(&this.query, QUERIES, d);
-        let (g_rows, out_rows) = (Rows::new(g, QUERIES, e), Rows::new(out, QUERIES, e));
-        let masked = Masked::new(this, index, keys * line);
-        let pulls = self.query.is_some() || self.key.is_some() || self.mask.is_some();
-        // SAFETY: within the operands, the scratch and the cotangents.
+        let rows = |x: &Heads<T>, most, width| Rows::new(x.at(index), most, width);
+        Work {
+            line,
+            scores: scratch(near, KEYS * line, n),
+            pulled: scratch(near, KEYS * line, n),
+            turned: scratch(near, (d + e + 2) * line, n),
+            query: rows(&this.query, QUERIES, d),
+            key: rows(&this.key, KEYS, d),
+            value: rows(&this.value, KEYS, e),
+            out: Rows::new(out, QUERIES, e),
+            g: Rows::new(g, QUERIES, e),
+            masked: Masked::new(this, index, KEYS * line),
+            dropped: Dropped::new(this, self.number, KEYS * line),
+        }
+    }
+
+    unsafe fn pull(&self) {
+        let Self { this, start, end, .. } = *self;
+        let Attention { n, d, e, .. } = *this;
+        let work = self.work();
+        // SAFETY: within the operands and the cotangents.
         unsafe {
             for (to, width) in [(self.key, d), (self.value, e)] {
                 if let Some(to) = to {
@@ -154,7 +190,6 @@ impl<T: Real> Head<'_, T> {
             }
             for first in (0..n).step_by(QUERIES) {
                 let last = n.min(first + QUERIES);
-                let columns = last - first;
                 let reach = end.min(this.reach(last));
                 if reach <= start {
                     if let Some(to) = self.query {
@@ -162,104 +197,101 @@ impl<T: Real> Head<'_, T> {
                     }
                     continue;
                 }
-                let query = query_rows.read(isa, first, last);
-                let g = g_rows.read(isa, first, last);
-                pack(isa, query.transposed(), d, columns, turned_query, line);
-                let whole = Block { data: turned_query, rows: d, columns, line };
-                dispatch(isa, Scale { block: whole, scale });
-                pack(isa, g.transposed(), e, columns, turned_g, line);
-                dispatch(
-                    isa,
-                    Dots { n: columns, e, x: g, y: out_rows.read(isa, first, last), to: inner },
-                );
-                for i in 0..columns {
-                    *sums.add(i) = *logsumexp.from(first + i, 0).data;
-                    if let Some(to_logsumexp) = self.to_logsumexp {
-                        *inner.add(i) = *inner.add(i) - *to_logsumexp.from(first + i, 0).data;
+                let queries = self.queries(&work, first, last);
+                for i in 0..(end - start).div_ceil(KEYS) {
+                    let (from, to) = block(start, end, i);
+                    if from < reach {
+                        self.keys(&work, &queries, from, reach.min(to));
                     }
                 }
-                for from in (start..reach).step_by(keys) {
-                    let to = reach.min(from + keys);
-                    let count = to - from;
-                    let key = key_rows.read(isa, from, to);
-                    near.product(
-                        (count, d, columns),
-                        key,
-                        (turned_query, line),
-                        (scores, line),
-                        false,
-                    );
-                    let block = Block { data: scores, rows: count, columns, line };
-                    masked.apply(block, first..last, from..to);
-                    if pulls {
-                        let value = value_rows.read(isa, from, to);
-                        near.product(
-                            (count, e, columns),
-                            value,
-                            (turned_g, line),
-                            (pulled, line),
-                            false,
-                        );
-                    }
-                    dispatch(
-                        isa,
-                        Pull {
-                            scores: block,
-                            pulled: if pulls { pulled } else { std::ptr::null_mut() },
-                            logsumexp: sums,
-                            inner,
-                            scale: if self.mask.is_some() { T::ONE } else { scale },
-                        },
-                    );
-                    let weights = |data: *mut T| Matrix {
-                        data: data.cast_const(),
-                        rows: line as isize,
-                        columns: 1,
-                    };
-                    if let Some(to) = self.value {
-                        let to = to.from(from, 0);
-                        near.product(
-                            (count, columns, e),
-                            weights(scores),
-                            (g.data, g.rows as usize),
-                            (to.data.cast_mut(), to.rows as usize),
-                            true,
-                        );
-                    }
-                    if let Some(to) = self.mask {
-                        let to = to.from(first, from);
-                        pack(
-                            isa,
-                            weights(pulled).transposed(),
-                            columns,
-                            count,
-                            to.data.cast_mut(),
-                            to.rows as usize,
-                        );
-                        let block = Block { data: pulled, ..block };
-                        dispatch(isa, Scale { block, scale });
-                    }
-                    if let Some(to) = self.key {
-                        let to = to.from(from, 0);
-                        near.product(
-                            (count, columns, d),
-                            weights(pulled),
-                            (query.data, query.rows as usize),
-                            (to.data.cast_mut(), to.rows as usize),
-                            true,
-                        );
-                    }
-                    if let Some(to) = self.query {
-                        let to = to.from(first, 0);
-                        near.product(
-                            (columns, count, d),
-                            weights(pulled).transposed(),
-                            (key.data, key.rows as usize),
-                            (to.data.cast_mut(), to.rows as usize),
-                            from > start,
-                        );
-                    }
+            }
+        }
+    }
+
+    /// Reads a block of queries.
+    unsafe fn queries(&self, work: &Work<T>, first: usize, last: usize) -> Queries<T> {
+        let Self { this, answer: [_, _, logsumexp], .. } = *self;
+        let Attention { isa, d, e, scale, .. } = *this;
+        let (line, columns) = (work.line, last - first);
+        let turned_query = work.turned.as_ptr();
+        let turned_g = turned_query.wrapping_add(d * line);
+        let inner = turned_g.wrapping_add(e * line);
+        let sums = inner.wrapping_add(line);
+        // SAFETY: within the operands and the scratch.
+        unsafe {
+            let query = work.query.read(isa, first, last);
+            let g = work.g.read(isa, first, last);
+            pack(isa, query.transposed(), d, columns, turned_query, line);
+            let whole = Block { data: turned_query, rows: d, columns, line };
+            dispatch(isa, Scale { block: whole, scale });
+            pack(isa, g.transposed(), e, columns, turned_g, line);
+            let y = work.out.read(isa, first, last);
+            dispatch(isa, Dots { n: columns, e, x: g, y, to: inner });
+            for i in 0..columns {
+                *sums.add(i) = *logsumexp.from(first + i, 0).data;
+                if let Some(to_logsumexp) = self.to_logsumexp {
+                    *inner.add(i) = *inner.add(i) - *to_logsumexp.from(first + i, 0).data;
                 }
+            }
+            Queries { first, last, query, g, turned_query, turned_g, inner, logsumexp: sums }
+        }
+    }
+
+    /// Adds what a block of queries and a block of keys give to the cotangents.
+    unsafe fn keys(&self, work: &Work<T>, queries: &Queries<T>, from: usize, to: usize) {
+        let Self { near, this, .. } = *self;
+        let Attention { isa, d, e, scale, .. } = *this;
+        let Queries { first, last, query, g, turned_query, turned_g, inner, logsumexp } = *queries;
+        let line = work.line;
+        let (scores, pulled) = (work.scores.as_ptr(), work.pulled.as_ptr());
+        let (columns, count) = (last - first, to - from);
+        let block = Block { data: scores, rows: count, columns, line };
+        let pulls = self.query.is_some() || self.key.is_some() || self.mask.is_some();
+        let turned =
+            |data: *mut T| Matrix { data: data.cast_const(), rows: line as isize, columns: 1 };
+        let rows = |x: Matrix<T>| (x.data, x.rows as usize);
+        let place = |x: Matrix<T>, row| (x.from(row, 0).data.cast_mut(), x.rows as usize);
+        // SAFETY: within the operands, the scratch and the cotangents.
+        unsafe {
+            let key = work.key.read(isa, from, to);
+            let b = (turned_query.cast_const(), line);
+            near.product((count, d, columns), key, b, (scores, line), false);
+            work.masked.apply(block, first..last, from..to);
+            if pulls {
+                let value = work.value.read(isa, from, to);
+                let b = (turned_g.cast_const(), line);
+                near.product((count, e, columns), value, b, (pulled, line), false);
+            }
+            let factors = work
+                .dropped
+                .as_ref()
+                .map_or(std::ptr::null(), |dropped| dropped.factors(first..last, from..to, line));
+            let pull = Pull {
+                scores: block,
+                pulled: if pulls { pulled } else { std::ptr::null_mut() },
+                logsumexp,
+                inner,
+                scale: if self.mask.is_some() { T::ONE } else { scale },
+                factors,
+            };
+            dispatch(isa, pull);
+            if let Some(out) = self.value {
+                let size = (count, columns, e);
+                near.product(size, turned(scores), rows(g), place(out, from), true);
+            }
+            if let Some(out) = self.mask {
+                let (data, line) = place(out, first);
+                let data = data.wrapping_add(from);
+                pack(isa, turned(pulled).transposed(), columns, count, data, line);
+                dispatch(isa, Scale { block: Block { data: pulled, ..block }, scale });
+            }
+            if let Some(out) = self.key {
+                let size = (count, columns, d);
+                near.product(size, turned(pulled), rows(query), place(out, from), true);
+            }
+            if let Some(out) = self.query {
+                let (size, a) = ((columns, count, d), turned(pulled).transposed());
+                near.product(size, a, rows(key), place(out, first), from > self.start);
             }
         }
     }

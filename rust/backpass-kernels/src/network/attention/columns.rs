@@ -132,6 +132,39 @@ impl<T: Real> Kernel<T> for Rescale<T> {
     }
 }
 
+/// `x factor`; 0 where the factor is, whatever `x` is.
+#[inline(always)]
+fn dropped<T: Real, S: Simd<T>>(s: S, x: S::V, factor: S::V) -> S::V {
+    let zero = s.splat(T::ZERO);
+    s.select(s.ne(factor, zero), s.mul(x, factor), zero)
+}
+
+/// Weights are multiplied by factors, in a block of the same shape.
+pub(super) struct Multiply<T> {
+    pub weights: Block<T>,
+    pub factors: *const T,
+}
+
+impl<T: Real> Kernel<T> for Multiply<T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, s: S) {
+        let Block { data, rows, columns, line } = self.weights;
+        for row in 0..rows {
+            for j in (0..columns).step_by(S::LANES) {
+                let (at, lanes) = (row * line + j, S::LANES.min(columns - j));
+                // SAFETY: within the block and the factors.
+                unsafe {
+                    let factor = s.load_partial(self.factors.add(at), lanes);
+                    let weight = s.load_partial(data.add(at), lanes);
+                    s.store_partial(data.add(at), lanes, dropped(s, weight, factor));
+                }
+            }
+        }
+    }
+}
+
 /// The end of a query: its weighted sum is divided by the weights' sum, and `mass` becomes the
 /// logarithm of the scores' exponentials' sum.
 pub(super) struct Finish<T> {
@@ -166,7 +199,7 @@ impl<T: Real> Kernel<T> for Finish<T> {
     }
 }
 
-/// Scores become weights, and the weights' cotangents those of the scores:
+/// Scores become weights, less those that are dropped, and the weights' cotangents those of the scores:
 /// `scale weight (cotangent - inner)`.
 pub(super) struct Pull<T> {
     pub scores: Block<T>,
@@ -175,6 +208,8 @@ pub(super) struct Pull<T> {
     pub logsumexp: *const T,
     pub inner: *const T,
     pub scale: T,
+    /// What a dropout multiplies the weights by, in a block of the same shape; null without one.
+    pub factors: *const T,
 }
 
 impl<T: Real> Kernel<T> for Pull<T> {
@@ -191,9 +226,17 @@ impl<T: Real> Kernel<T> for Pull<T> {
                 unsafe {
                     let shift = finite(s, s.load(self.logsumexp.add(j)));
                     let weight = T::exp(s, s.sub(s.load(data.add(at)), shift));
-                    s.store(data.add(at), weight);
+                    let drop = |x| {
+                        if self.factors.is_null() {
+                            return x;
+                        }
+                        let lanes = S::LANES.min(columns - j);
+                        dropped(s, x, s.load_partial(self.factors.add(at), lanes))
+                    };
+                    s.store(data.add(at), drop(weight));
                     if !self.pulled.is_null() {
-                        let pulled = s.sub(s.load(self.pulled.add(at)), s.load(self.inner.add(j)));
+                        let pulled = drop(s.load(self.pulled.add(at)));
+                        let pulled = s.sub(pulled, s.load(self.inner.add(j)));
                         s.store(self.pulled.add(at), s.mul(s.mul(weight, scale), pulled));
                     }
                 }

@@ -1,8 +1,9 @@
 //! The forward pass.
 
-use super::columns::{Block, Finish, Online, Rescale, Scale};
+use super::columns::{Block, Finish, Multiply, Online, Rescale, Scale};
+use super::dropout::Dropped;
 use super::mask::Masked;
-use super::{Attention, Heads, Near, Rows, zeros};
+use super::{Attention, Heads, KEYS, Near, Rows, block, scratch};
 use crate::isa::dispatch;
 use crate::matmul::pack::pack;
 use crate::matmul::{Matrix, STACK_DIMS, cut};
@@ -43,7 +44,7 @@ pub unsafe fn attention<T: Real>(this: &Attention<T>, out: Heads<T>, logsumexp: 
         let (first, last) = (cut(slivers, blocks, block), cut(slivers, blocks, block + 1));
         let pair = near.limits.pair();
         let (start, end) = (first * pair, this.n.min(last * pair));
-        let queries = Queries { near, this, index, start, end };
+        let queries = Queries { near, this, head, index, start, end };
         // SAFETY: within the operands and the outputs.
         unsafe { queries.attend(out.at(&index), logsumexp.wrapping_add(head * this.n)) };
     });
@@ -53,6 +54,7 @@ pub unsafe fn attention<T: Real>(this: &Attention<T>, out: Heads<T>, logsumexp: 
 struct Queries<'a, T> {
     near: Near,
     this: &'a Attention<T>,
+    head: usize,
     index: [usize; STACK_DIMS],
     start: usize,
     end: usize,
@@ -60,16 +62,17 @@ struct Queries<'a, T> {
 
 impl<T: Real> Queries<'_, T> {
     unsafe fn attend(&self, out: Matrix<T>, logsumexp: *mut T) {
-        let Self { near, this, ref index, start, end } = *self;
+        let Self { near, this, head, ref index, start, end } = *self;
         let Attention { isa, d, e, .. } = *this;
-        let (pair, keys) = (near.limits.pair(), near.keys());
+        let pair = near.limits.pair();
         let slivers = (end - start).div_ceil(pair);
         let turned = self.turned();
-        let sums = zeros::<T>(slivers * pair * e);
+        let sums = scratch::<T>(near, slivers * pair * e, end - start);
         let state = Scratch::<T>::new(3 * slivers * pair);
-        let scores = zeros::<T>(keys * pair);
-        let rows = [(&this.key, d), (&this.value, e)].map(|(x, w)| Rows::new(x.at(index), keys, w));
-        let masked = Masked::new(this, index, keys * pair);
+        let scores = scratch::<T>(near, KEYS * pair, end - start);
+        let rows = [(&this.key, d), (&this.value, e)].map(|(x, w)| Rows::new(x.at(index), KEYS, w));
+        let masked = Masked::new(this, index, KEYS * pair);
+        let dropped = Dropped::new(this, head, KEYS * pair);
         let tops = state.as_ptr();
         let masses = tops.wrapping_add(slivers * pair);
         let factors = masses.wrapping_add(slivers * pair);
@@ -79,8 +82,11 @@ impl<T: Real> Queries<'_, T> {
                 *tops.add(j) = -T::INFINITY;
                 *masses.add(j) = T::ZERO;
             }
-            for first in (0..this.reach(end)).step_by(keys) {
-                let last = this.m.min(first + keys);
+            for i in 0..this.m.div_ceil(KEYS) {
+                let (first, last) = block(0, this.m, i);
+                if first >= this.reach(end) {
+                    break;
+                }
                 let (key, value) = (rows[0].read(isa, first, last), rows[1].read(isa, first, last));
                 for sliver in 0..slivers {
                     let left = start + sliver * pair;
@@ -97,6 +103,10 @@ impl<T: Real> Queries<'_, T> {
                     masked.apply(block, left..right, first..last);
                     let (top, mass, factor) = (at(tops, 1), at(masses, 1), at(factors, 1));
                     let changed = dispatch(isa, Online { scores: block, top, mass, factor });
+                    if let Some(dropped) = &dropped {
+                        let factors = dropped.factors(left..right, first..last, pair);
+                        dispatch(isa, Multiply { weights: block, factors });
+                    }
                     let sum = Block { data: at(sums.as_ptr(), e), rows: e, columns, line: pair };
                     if first > 0 && changed {
                         dispatch(isa, Rescale { block: sum, factor });
@@ -123,11 +133,11 @@ impl<T: Real> Queries<'_, T> {
 
     /// The queries, turned and scaled: slivers as wide as a tile.
     fn turned(&self) -> Scratch<T> {
-        let Self { near, this, ref index, start, end } = *self;
+        let Self { near, this, ref index, start, end, .. } = *self;
         let Attention { isa, d, scale, .. } = *this;
         let pair = near.limits.pair();
         let slivers = (end - start).div_ceil(pair);
-        let turned = zeros::<T>(slivers * pair * d);
+        let turned = scratch::<T>(near, slivers * pair * d, end - start);
         let query = this.query.at(index);
         for sliver in 0..slivers {
             let left = start + sliver * pair;

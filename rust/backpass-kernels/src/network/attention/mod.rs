@@ -6,15 +6,17 @@
 //! nearest caches. The maximum of a column and its sum of exponentials are carried from one block of
 //! keys to the next ([`forward`]); the backward pass computes the weights again ([`backward`]).
 //!
-//! T. Dao, D. Fu, S. Ermon, A. Rudra, C. Ré: FlashAttention, NeurIPS 2022.
+//! T. Dao, D. Fu, S. Ermon, A. Rudra, C. Ré: Flash attention, `NeurIPS` 2022.
 //! M. Milakov, N. Gimelshein: Online normalizer calculation for softmax, 2018.
 
 mod backward;
 mod columns;
+mod dropout;
 mod forward;
 mod mask;
 
 pub use backward::{Answer, Cotangents, attention_back};
+pub use dropout::Dropout;
 pub use forward::attention;
 
 use crate::isa::Isa;
@@ -23,6 +25,9 @@ use crate::matmul::tile::{Limits, Tile, run_tile};
 use crate::matmul::{Matrix, STACK_DIMS, cut};
 use crate::pool::Scratch;
 use crate::real::Real;
+
+/// The most keys of a block.
+const KEYS: usize = 128;
 
 /// A stack of matrices: the first one, and the strides along the stack's dimensions, in elements.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +85,8 @@ pub struct Attention<T> {
     pub causal: bool,
     /// What the products of queries and keys are multiplied by.
     pub scale: T,
+    /// Which weights are set to 0.
+    pub dropout: Option<Dropout>,
 }
 
 // SAFETY: threads only read the operands.
@@ -123,11 +130,6 @@ impl Near {
     unsafe fn new<T: Real>(isa: Isa) -> Self {
         // SAFETY: the caller vouches for the processor.
         Self { isa, limits: unsafe { Limits::of::<T>(isa) } }
-    }
-
-    /// How many keys make a block: whole tiles.
-    fn keys(self) -> usize {
-        128 / self.limits.rows * self.limits.rows
     }
 
     /// `out = a b`, or `out += a b`, for `a` of (rows, k) and `b` of (k, columns), both near.
@@ -190,10 +192,19 @@ impl<T: Real> Rows<T> {
     }
 }
 
-/// Scratch of zeros.
-fn zeros<T: Real>(n: usize) -> Scratch<T> {
+/// Some of the keys from `start` to `end`, as equal blocks as can be: where block `i` begins and ends.
+fn block(start: usize, end: usize, i: usize) -> (usize, usize) {
+    let (length, blocks) = (end - start, (end - start).div_ceil(KEYS));
+    (start + cut(length, blocks, i), start + cut(length, blocks, i + 1))
+}
+
+/// Scratch for blocks of `columns` queries. Where these do not fill their vectors, it holds zeros: the
+/// rest of the last vector is computed along.
+fn scratch<T: Real>(near: Near, n: usize, columns: usize) -> Scratch<T> {
     let made = Scratch::<T>::new(n);
-    // SAFETY: there is room; the bits of zeros are zeros.
-    unsafe { made.as_ptr().write_bytes(0, n) };
+    if !columns.is_multiple_of(near.limits.lanes) {
+        // SAFETY: there is room; the bits of zeros are zeros.
+        unsafe { made.as_ptr().write_bytes(0, n) };
+    }
     made
 }
