@@ -38,6 +38,19 @@ fn stretches(batch: usize, places: usize) -> Vec<Stretch> {
     found
 }
 
+/// Where the window's corner meets some images, place by place.
+fn corners(windows: &Windows, images: usize, steps: [isize; 3]) -> Vec<isize> {
+    let Windows { places, stride, .. } = *windows;
+    let mut corners = Vec::with_capacity(images * places[0] * places[1]);
+    for image in 0..images {
+        for i in 0..places[0] {
+            let row = image as isize * steps[0] + (i * stride[0]) as isize * steps[1];
+            corners.extend((0..places[1]).map(|j| row + (j * stride[1]) as isize * steps[2]));
+        }
+    }
+    corners
+}
+
 /// `y`, of the output's shape, correlated with what the window has seen of `x`: a weight of
 /// (out, channels / groups, *window).
 ///
@@ -97,18 +110,7 @@ pub unsafe fn weight<T: Real>(
         })
         .collect();
     let together = (STRETCH / area).clamp(1, batch);
-    let mut columns = Vec::with_capacity(together * area);
-    for image in 0..together {
-        for i in 0..places[0] {
-            for j in 0..places[1] {
-                columns.push(
-                    image as isize * of_image
-                        + (i * stride[0]) as isize * of_row
-                        + (j * stride[1]) as isize * of_column,
-                );
-            }
-        }
-    }
+    let columns = corners(windows, together, [of_image, of_row, of_column]);
 
     let stretches = stretches(batch, area);
     let (panels, slivers) = (m.div_ceil(limits.rows), n.div_ceil(limits.pair()));
@@ -161,18 +163,44 @@ pub unsafe fn weight<T: Real>(
             tile.start = Start::Output;
         }
     });
+    let order = Order { inner, taps, by_channel };
     threads::run(groups, groups * m * n * parts, &|group| {
-        let size = m * n;
-        let sums = |part: usize| sums.get().wrapping_add((part * groups + group) * size);
         // SAFETY: within the sums and the output.
         unsafe {
+            let size = m * n;
+            let sums = sums.get().add(group * size);
+            order.finish(isa, n, (sums, parts, groups * size), out.get().add(group * size));
+        }
+    });
+}
+
+/// How the rows of the product follow each other: channels, or elements of the window, innermost.
+struct Order {
+    inner: usize,
+    taps: usize,
+    by_channel: bool,
+}
+
+impl Order {
+    /// Adds up the parts of the sums, which lie `step` elements apart, and turns them into a weight.
+    unsafe fn finish<T: Real>(
+        &self,
+        isa: Isa,
+        n: usize,
+        (sums, parts, step): (*mut T, usize, usize),
+        out: *mut T,
+    ) {
+        let Self { inner, taps, by_channel } = *self;
+        let m = inner * taps;
+        // SAFETY: the caller vouches for the sums and the output.
+        unsafe {
             for part in 1..parts {
-                for i in 0..size {
-                    *sums(0).add(i) = *sums(0).add(i) + *sums(part).add(i);
+                for i in 0..m * n {
+                    *sums.add(i) = *sums.add(i) + *sums.add(part * step + i);
                 }
             }
-            let ordered = (!by_channel).then(|| Scratch::<T>::new(size));
-            let mut rows = sums(0).cast_const();
+            let ordered = (!by_channel).then(|| Scratch::<T>::new(m * n));
+            let mut rows = sums.cast_const();
             if let Some(ordered) = &ordered {
                 for tap in 0..taps {
                     let data = rows.add(tap * inner * n);
@@ -182,7 +210,7 @@ pub unsafe fn weight<T: Real>(
                 rows = ordered.as_ptr();
             }
             let from = Matrix { data: rows, rows: 1, columns: n as isize };
-            pack(isa, from, n, m, out.get().add(group * size), m);
+            pack(isa, from, n, m, out, m);
         }
-    });
+    }
 }
