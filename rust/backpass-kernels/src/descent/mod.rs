@@ -111,7 +111,7 @@ pub unsafe fn update<T: Real, P: Step<T, W>, const W: usize>(
     let count = leaves.len();
     // SAFETY: each chunk writes its own part of the leaves.
     let shared = unsafe { Shared::new(leaves.as_ptr()) };
-    threads::run(parts, total * size_of::<T>() * (W + 1) / 150, &|part| {
+    threads::run(parts, total * size_of::<T>() * (W + 1) / 50, &|part| {
         // SAFETY: the slice outlives the job.
         let leaves = unsafe { std::slice::from_raw_parts(shared.get(), count) };
         // SAFETY: the caller vouches for the arrays and the processor.
