@@ -278,7 +278,7 @@ unsafe fn typed<T: Element>(
                 .then_some(Dropout { rate: options.rate, key: options.key }),
         };
         if operands.len() == 4 {
-            return attend(&stack, &this, &query);
+            return Ok(attend(&stack, &this, &query));
         }
         let needs = options.needs;
         let likes = [query, key, value, query];
@@ -292,24 +292,24 @@ fn cost<T>(this: &Attention<T>, products: usize) -> usize {
     heads * this.n * this.m * (this.d + this.e) * products * 6
 }
 
-unsafe fn attend<T: Element>(stack: &Stack, this: &Attention<T>, query: &Argument) -> Outcome {
+unsafe fn attend<T: Element>(stack: &Stack, this: &Attention<T>, query: &Argument) -> Object {
     // SAFETY: the lock is held; the operands have the shapes that were checked.
     unsafe {
         let (out, heads) = match stack.output::<T>(query, [this.n, this.e]) {
             Ok(made) => made,
-            Err(null) => return Ok(null),
+            Err(null) => return null,
         };
         // The query gives no order for rows of one.
         let (logsumexp, sums) = match stack.output::<T>(&NOTHING, [this.n, 1]) {
             Ok(made) => made,
             Err(null) => {
                 ffi::Py_DECREF(out);
-                return Ok(null);
+                return null;
             }
         };
         let sums = sums.matrix.data.cast_mut();
         unlocked(cost(this, 1), || attention(this, heads, sums));
-        Ok(tuple([out, logsumexp]))
+        tuple([out, logsumexp])
     }
 }
 

@@ -70,10 +70,10 @@ unsafe fn typed<T: Element>(parts: &[Argument]) -> Outcome {
     let stacks = &stacks[..parts.len()];
     // SAFETY: the lock is held; the parts have one shape, and contiguous rows.
     unsafe {
-        made::<T, 1>([&shape], |[out]| {
+        Ok(made::<T, 1>([&shape], |[out]| {
             if size > 0 {
                 unlocked(size * 150, || join(outer, (heads, n, length), stacks, out));
             }
-        })
+        }))
     }
 }

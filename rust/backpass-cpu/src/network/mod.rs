@@ -24,7 +24,8 @@ pub type Family = &'static [(&'static str, ffi::PyCFunctionFastWithKeywords)];
 
 /// Whether a kernel is faster than the reference: matrix products in plain Rust are not.
 pub fn is_worth(isa: Isa, name: &str) -> bool {
-    isa != Isa::Scalar || !(name.starts_with("linear") || name.starts_with("conv2d"))
+    let products = ["linear", "conv2d", "attention"];
+    isa != Isa::Scalar || !products.iter().any(|family| name.starts_with(family))
 }
 
 /// All families.

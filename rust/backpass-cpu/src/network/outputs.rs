@@ -4,7 +4,7 @@ use std::ptr::{null, null_mut};
 
 use pyo3::ffi;
 
-use crate::operand::{Element, Outcome, new_array};
+use crate::operand::{Element, new_array};
 use crate::table::Object;
 
 /// New contiguous arrays of these shapes, filled by `fill`: one, or a tuple.
@@ -15,7 +15,7 @@ use crate::table::Object;
 pub unsafe fn made<T: Element, const N: usize>(
     shapes: [&[usize]; N],
     fill: impl FnOnce([*mut T; N]),
-) -> Outcome {
+) -> Object {
     let mut arrays = [null_mut(); N];
     let mut data = [null_mut(); N];
     // SAFETY: the lock is held.
@@ -26,12 +26,12 @@ pub unsafe fn made<T: Element, const N: usize>(
                 Ok(made) => (arrays[i], data[i]) = made,
                 Err(null) => {
                     arrays[..i].iter().for_each(|&array| ffi::Py_DECREF(array));
-                    return Ok(null);
+                    return null;
                 }
             }
         }
         fill(data);
-        Ok(if N == 1 { arrays[0] } else { tuple(arrays) })
+        if N == 1 { arrays[0] } else { tuple(arrays) }
     }
 }
 

@@ -151,7 +151,7 @@ unsafe fn typed<T: Element>(which: Which, isa: Isa, operands: &[Option<Argument>
     let like = |parts: usize| [lead, &[parts * hidden]].concat();
     // SAFETY: the lock is held; operands and outputs have the shapes that were checked.
     unsafe {
-        match which {
+        Ok(match which {
             Which::Lstm => made::<T, 2>([&like(1), &like(1)], |[to_hidden, to_cell]| {
                 run(isa, rows, hidden, Lstm { gates: at(0), cell: at(1), to_hidden, to_cell });
             }),
@@ -181,7 +181,7 @@ unsafe fn typed<T: Element>(which: Which, isa: Isa, operands: &[Option<Argument>
                     run(isa, rows, hidden, cell);
                 },
             ),
-        }
+        })
     }
 }
 
