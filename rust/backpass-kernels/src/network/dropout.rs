@@ -1,41 +1,16 @@
-//! Dropout, by the random bits of Philox4x32-10: a function of a key and a place, which the rule
-//! computes again.
-//!
-//! Number `i` of n, with `m = ceil(n / 4)`, is word `i / m` of the counter `i % m`: each counter's
-//! four words go to places m apart.
-//!
-//! J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw: Parallel random numbers: as easy as 1, 2, 3,
-//! SC 2011.
+//! Dropout, by the random bits of [`super::philox`]: a function of a key and a place, which the rule
+//! computes again. Each counter's four words go to places a quarter of the elements apart.
 
+use super::philox::Philox;
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::real::Real;
 use crate::simd::{MAX_BYTES, Simd};
 use crate::threads::{self, Shared};
 
-const MULTIPLIERS: [u64; 2] = [0xD251_1F53, 0xCD9E_8D57];
-/// What is added to the halves of the key after each round.
-const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
-const ROUNDS: usize = 10;
-const LOW: u64 = 0xFFFF_FFFF;
-
 /// Counters that are mixed at a time.
 const BLOCK: usize = 256;
 /// Counters of a chunk.
 const CHUNK: usize = 4096;
-
-/// The four words of a counter, each in the lower half; the upper halves are anything.
-///
-/// Every word is cut to its lower half where it is multiplied, and so a multiplication is one
-/// instruction a vector.
-#[inline(always)]
-fn philox4x32(counter: [u64; 4], keys: &[[u64; 2]; ROUNDS]) -> [u64; 4] {
-    let [mut a, mut b, mut c, mut d] = counter;
-    for key in keys {
-        let (p, q) = ((a & LOW) * MULTIPLIERS[0], (c & LOW) * MULTIPLIERS[1]);
-        (a, b, c, d) = ((q >> 32) ^ b ^ key[0], q, (p >> 32) ^ d ^ key[1], p);
-    }
-    [a, b, c, d]
-}
 
 /// What is dropped.
 #[derive(Clone, Copy, Debug)]
@@ -114,28 +89,22 @@ impl<T: Real> Kernel<T> for Dropout<T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
-        let Mask { n, inner, rate, key: [seed, count] } = self.mask;
+        let Mask { n, inner, rate, key } = self.mask;
         let m = n.div_ceil(4);
         let threshold = (rate * 4_294_967_296.0).round_ties_even() as u64;
         let scale = s.splat(T::of(if rate < 1.0 { 1.0 / (1.0 - rate) } else { 0.0 }));
-        let mut keys = [[0; 2]; ROUNDS];
-        let mut key = [seed as u32, (seed >> 32) as u32];
-        for slot in &mut keys {
-            *slot = key.map(u64::from);
-            key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
-        }
-        let (low, high) = (count & LOW, count >> 32);
+        let bits = Philox::new(key);
         let mut kept = [[0u8; BLOCK + MAX_BYTES / size_of::<f32>()]; 4];
         let mut first = self.first;
         while first < self.last {
             let [ones, twos, threes, fours] = &mut kept;
             for i in 0..BLOCK {
                 let index = (first + i) as u64;
-                let words = philox4x32([index, index >> 32, low, high], &keys);
-                ones[i] = u8::from(words[0] & LOW >= threshold);
-                twos[i] = u8::from(words[1] & LOW >= threshold);
-                threes[i] = u8::from(words[2] & LOW >= threshold);
-                fours[i] = u8::from(words[3] & LOW >= threshold);
+                let words = bits.words(index);
+                ones[i] = u8::from(words[0] >= threshold);
+                twos[i] = u8::from(words[1] >= threshold);
+                threes[i] = u8::from(words[2] >= threshold);
+                fours[i] = u8::from(words[3] >= threshold);
             }
             let counters = BLOCK.min(self.last - first);
             for (word, bytes) in kept.iter().enumerate() {
