@@ -100,9 +100,7 @@ def _first_inside(options: dict[str, Any]) -> Any:
 def means(random: numpy.random.Generator, x: Any, options: dict[str, Any]) -> Iterator[Case]:
     """Yield means, and their transposed."""
     yield case("avg_pool2d", x, **options)
-    yield case(
-        "avg_pool2d_input", random.normal(size=(*x.shape[:2], *places(options))), **options
-    )
+    yield case("avg_pool2d_input", random.normal(size=(*x.shape[:2], *places(options))), **options)
 
 
 def adaptive(random: numpy.random.Generator) -> Iterator[Case]:

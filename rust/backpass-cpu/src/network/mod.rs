@@ -11,6 +11,7 @@ mod given;
 mod heads;
 pub mod images;
 mod layer_norm;
+pub mod images;
 mod linear;
 mod outputs;
 mod pooling;
