@@ -11,7 +11,6 @@ mod given;
 mod heads;
 pub mod images;
 mod layer_norm;
-pub mod images;
 mod linear;
 mod outputs;
 mod pooling;
