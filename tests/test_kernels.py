@@ -1217,7 +1217,7 @@ def test_update_refuses_before_it_touches_anything(backend, name, options, roles
 
 # ----- gradients ----------------------------------------------------------------------------------
 
-SHAPES = ([(5,)], [(3, 4), (), (1, 1)], [(70_001,), (0,), (2, 2, 2)])
+LEAVES = ([(5,)], [(3, 4), (), (1, 1)], [(70_001,), (0,), (2, 2, 2)])
 
 
 def _pair(backend: Backend, name: str) -> tuple[Any, Any]:
@@ -1242,7 +1242,7 @@ def _gradients(backend: Backend, dtype: Any, shapes: list[tuple[int, ...]]) -> l
 @pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
 def test_norm(backend, dtype, order):
     call, reference = _pair(backend, "gradient_norm")
-    for shapes in SHAPES:
+    for shapes in LEAVES:
         xs = _gradients(backend, dtype, shapes)
         found, right = call(*xs, order=order), reference(*xs, order=order)
         assert found.shape == ()
@@ -1263,7 +1263,7 @@ def test_norm(backend, dtype, order):
 @pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
 def test_scaled(backend, dtype):
     call, reference = _pair(backend, "scaled_gradients")
-    for shapes in SHAPES:
+    for shapes in LEAVES:
         xs = _gradients(backend, dtype, shapes)
         for by in (
             0.3,

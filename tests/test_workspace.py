@@ -26,9 +26,11 @@ MAY_IMPORT: dict[str, set[str]] = {
 # Where a module's name is not that of the project which brings it.
 PROJECT_OF = {
     "cuda": "cuda-pathfinder",
+    "cudnn": "nvidia-cudnn-frontend",
     "cupy": "cupy-cuda13x",
     "cupyx": "cupy-cuda13x",
     "ml_dtypes": "ml-dtypes",
+    "nvidia": "nvidia-cudnn-cu13",
 }
 
 
@@ -149,8 +151,9 @@ def test_the_extras_bring_the_gpu(version):
     others = {"bfloat16", "draw"}
     assert {k: v for k, v in extras.items() if k not in others} == {k: [v] for k, v in ours.items()}
     brought = metadata("backpass-cuda")["optional-dependencies"]
-    assert set(brought) == {"cuda12", "cuda13"}
-    for extra, (cupy,) in brought.items():
+    assert set(brought) == {"cuda12", "cuda13", "cudnn12", "cudnn13"}
+    for extra in ("cuda12", "cuda13"):
+        (cupy,) = brought[extra]
         assert cupy.startswith(f"cupy-{extra}x[ctk]>=")
         assert "<" not in cupy  # a cap locks users out of newer CUDA
     assert not any(line.startswith("cupy") for line in metadata("backpass-cuda")["dependencies"])

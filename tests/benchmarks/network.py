@@ -110,7 +110,7 @@ def captured(case: Case) -> Queued:
 
 def _backpass_step(case: Case, *, capturable: bool = False) -> Step:
     from backpass import nn
-    from backpass.core import Tensor, to_device
+    from backpass.core import Tensor, stop_gradient, to_device
     from backpass.nn import functional
 
     def put(x: Any) -> Any:
@@ -140,7 +140,7 @@ def _backpass_step(case: Case, *, capturable: bool = False) -> Step:
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()
-            return loss
+            return stop_gradient(loss)
 
         return step
     if kind in ("attention", "causal"):

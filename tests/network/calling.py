@@ -145,7 +145,10 @@ class Call:
     def _placed(self, place: Callable[[Any], Any]) -> Callable[[Any], Any]:
         def put(x: Any) -> Any:
             if not isinstance(x, numpy.ndarray):
-                return x
+                # There are no scalars on a GPU.
+                if self.backend.device == "cpu" or not isinstance(x, numpy.generic):
+                    return x
+                x = numpy.asarray(x)
             return place(x if self.backend.device == "cpu" else self.backend.from_host(x))
 
         return put

@@ -343,7 +343,7 @@ def test_a_joint_rule_may_have_a_kernel_which_may_decline(monkeypatch):
             return NotImplemented
         return tuple(g * by * z if need else None for z, need in zip((y, x), needs))
 
-    monkeypatch.setitem(NUMPY.kernels, "scaled_product.vjp", kernel)
+    monkeypatch.setitem(NUMPY.kernels, f"{__name__}:scaled_product.vjp", kernel)
 
     @primitive
     def scaled_product(xp, x, y, *, by=1.0, note=None):

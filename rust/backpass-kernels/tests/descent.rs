@@ -18,7 +18,7 @@ const RATE: f64 = 0.125;
 /// Numbers between -1 and 1 that are exact in float32, a few of them 0.
 fn numbers<T: Real>(seed: usize, n: usize) -> Vec<T> {
     (0..n)
-        .map(|i| T::of(((i * 7919 + seed * 104_729) % 2001) as f64 / 1024.0 - 0.9765625))
+        .map(|i| T::of(((i * 7919 + seed * 104_729) % 2001) as f64 / 1024.0 - 0.976_562_5))
         .collect()
 }
 

@@ -53,8 +53,8 @@ class Backend:
         The package with SciPy's names: `"scipy"`; modules of it are imported when first used.
     kernels
         Functions that stand before the library's, by the primitive's name; `"tanh.vjp"`, or
-        `"divide.vjp1"`, for a rule.  One that does not handle its operands returns
-        `NotImplemented`.
+        `"divide.vjp1"`, for a rule; `"their.module:name"` for somebody else's primitive.  One that
+        does not handle its operands returns `NotImplemented`.
     device
         Where the arrays lie: `"cpu"`, `"cuda"`.
     from_host, to_host

@@ -119,6 +119,11 @@ class Primitive:
         doc: str = "",
     ) -> None:
         self.name = name
+        #: Under which backends have kernels. That of somebody else's primitive begins with its
+        #: module, so that it does not get the kernel of one of ours by bearing the same name.
+        self.kernel_name = name
+        if function is not None and not function.__module__.startswith("backpass."):
+            self.kernel_name = f"{function.__module__}:{name}"
         self.function = function
         self.module = module
         self.variadic = False
@@ -209,7 +214,7 @@ class Primitive:
             if type(value) not in PYTHON_SCALARS:
                 break
         backend = backend_of(values)
-        fast = backend.kernels.get(self.name)
+        fast = backend.kernels.get(self.kernel_name)
         kernel = backend.place(fast, self.name) if fast else self.reference(backend)
         for value in values:
             if type(value) in PYTHON_SCALARS:
@@ -279,9 +284,9 @@ class Primitive:
             if rule is None:
                 made.append(None)
                 continue
-            kernel = None if rule.refusal else backend.kernels.get(f"{self.name}.vjp{i}")
+            kernel = None if rule.refusal else backend.kernels.get(f"{self.kernel_name}.vjp{i}")
             if kernel is None and single and not rule.refusal:
-                kernel = backend.kernels.get(f"{self.name}.vjp")
+                kernel = backend.kernels.get(f"{self.kernel_name}.vjp")
             whole = functools.partial(_kernel_or_rule, kernel, rule)
             placed = backend.place(whole, f"{self.name}.vjp{i}")
             made.append((kernel or rule.call) if placed is whole else placed)

@@ -34,7 +34,14 @@ from backpass.cupy.network_text import (
 from backpass.cupy.partials import workspace
 
 #: How labels are stored.
-LABELS = {"b": "signed char", "h": "short", "i": "int", "l": "long long", "q": "long long"}
+LABELS = {
+    "b": "signed char",
+    "B": "unsigned char",
+    "h": "short",
+    "i": "int",
+    "l": "long long",
+    "q": "long long",
+}
 #: A thread holds so many elements of a row at most, by the type in which is computed.
 MOST = {"f": 32, "d": 16}
 #: So many labels are counted again by each block of the rule; for more there is a kernel.

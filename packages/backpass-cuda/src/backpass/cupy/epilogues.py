@@ -22,8 +22,8 @@ from backpass.cupy.blas import WORKSPACE, pointer
 from backpass.cupy.library import library
 from backpass.cupy.products import WIDE, Factor, Kind
 
-#: CUBLASLT_EPILOGUE_BIAS, _RELU_BIAS, which lets nan pass, and _BGRADB: the second factor's sums.
-BIAS, BIAS_AND_RELU, SUMS = 4, 6, 512
+#: CUBLASLT_EPILOGUE_BIAS, and _BGRADB: the second factor's sums.
+BIAS, SUMS = 4, 512
 #: The names to try where CuPy's search finds nothing.
 _NAMES = ("libcublasLt.so.13", "libcublasLt.so.12", "cublasLt64_13.dll", "cublasLt64_12.dll")
 _ROUTINES = (

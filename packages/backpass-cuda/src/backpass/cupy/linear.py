@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from backpass.cupy import blas, precision
-from backpass.cupy.epilogues import ALIGNMENT, BIAS, BIAS_AND_RELU, SUMS, product
+from backpass.cupy.epilogues import ALIGNMENT, BIAS, SUMS, product
 from backpass.cupy.formulas import COMPUTED, STORED, kept, loaded, prelude
 from backpass.cupy.launching import THREADS, Kernel
 from backpass.cupy.library import library, ndarray
@@ -120,8 +120,8 @@ class Joined:
         return product(KINDS[x.dtype.name], precision.current, flat, right, self._epilogue)
 
 
-#: By the activation.
-_product_and_bias = {None: Joined(_forwards, BIAS), "relu": Joined(_forwards, BIAS_AND_RELU)}
+#: Its epilogue with ReLU is left alone: of halves, it makes 0 of nan.
+_product_and_bias = Joined(_forwards, BIAS)
 _to_weight_and_bias = Joined(_across_rows, SUMS)
 
 
@@ -286,8 +286,8 @@ def linear(x: Any, weight: Any, bias: Any, *, activation: str | None = None) -> 
         or math.prod(x.shape[:-1]) * len(weight) >= MOST
     ):
         return NotImplemented
-    if bias is not None and activation in _product_and_bias:
-        made = _product_and_bias[activation](x, weight, bias, (*x.shape[:-1], len(weight)))
+    if bias is not None and activation is None:
+        made = _product_and_bias(x, weight, bias, (*x.shape[:-1], len(weight)))
         if made is not NotImplemented:
             return made
     made = _product(x, weight)
