@@ -233,7 +233,9 @@ unsafe fn pulled<T: Element>(
             match new_array::<T>(shapes[i].len(), shapes[i].as_ptr(), std::ptr::null(), size) {
                 Ok((array, data)) => (made[i], to[i]) = (array, data),
                 Err(null) => {
-                    made.iter().for_each(|&array| ffi::Py_XDECREF(array));
+                    for array in made {
+                        ffi::Py_XDECREF(array);
+                    }
                     return Ok(null);
                 }
             }

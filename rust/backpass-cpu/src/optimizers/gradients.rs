@@ -37,16 +37,16 @@ pub unsafe fn scaled(isa: Isa, arrays: &Leaves, numbers: &mut Numbers) -> Outcom
     let factor = numbers.number(Name::By)?;
     numbers.end()?;
     // SAFETY: the caller's.
-    typed!(arrays.kind, T => unsafe { scaled_by::<T>(isa, arrays, factor) })
+    typed!(arrays.kind, T => unsafe { Ok(scaled_by::<T>(isa, arrays, factor)) })
 }
 
-unsafe fn scaled_by<T: Element>(isa: Isa, arrays: &Leaves, factor: f64) -> Outcome {
+unsafe fn scaled_by<T: Element>(isa: Isa, arrays: &Leaves, factor: f64) -> *mut ffi::PyObject {
     let count = arrays.arrays.len();
     // SAFETY: the interpreter's lock is held, and the arrays are alive.
     unsafe {
         let list = ffi::PyList_New(count as isize);
         if list.is_null() {
-            return Ok(list);
+            return list;
         }
         let mut parts = Vec::with_capacity(count);
         let mut size = 0;
@@ -59,12 +59,12 @@ unsafe fn scaled_by<T: Element>(isa: Isa, arrays: &Leaves, factor: f64) -> Outco
                 }
                 Err(exception) => {
                     ffi::Py_DECREF(list);
-                    return Ok(exception);
+                    return exception;
                 }
             }
             size += n;
         }
         unlocked(size * 15, || descent::scale_all(isa, &parts, factor));
-        Ok(list)
+        list
     }
 }
