@@ -23,6 +23,7 @@ is taken at once during a step beyond what is there between steps.
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import gc
 import importlib
@@ -354,7 +355,9 @@ def peak(name: str, case: Case) -> int:
 
     from backpass.core import empty_cache
 
-    empty_cache()  # What our pool holds would not be counted.
+    # What a pool or the heap holds idle would not be counted.
+    empty_cache()
+    ctypes.CDLL(None).malloc_trim(0)
     begin_anew()
     before = resident("VmRSS")
     for _ in range(3):
