@@ -451,7 +451,8 @@ def compare(kernel: Any, called: list[Any], keywords: Any, found: Any, right: An
         index = int(kernel.suffix.removeprefix("vjp") or 0)
         shape = numpy.shape(called[1 + index])
         found, right = folded(found, shape), folded(right, shape)
-    pairs = [(found, right)] if not isinstance(right, tuple) else list(zip(found, right))
+    several = isinstance(right, tuple | list)
+    pairs = list(zip(found, right, strict=True)) if several else [(found, right)]
     for one, other in pairs:
         mine, theirs = numpy.asarray(one), numpy.asarray(other)
         if kernel.rule is None and (mine.shape, mine.dtype) != (theirs.shape, theirs.dtype):

@@ -593,7 +593,9 @@ def test_what_a_kernel_is_not_made_for_it_leaves_to_the_reference(kernel):
         found = kernel.run(*[kernel.backend.from_host(x)] * count)
         if found is not NotImplemented:
             if kernel.rule is None:  # what a rule returns is cast centrally
-                assert found.dtype == right.dtype
+                # Activations keep half precision, which functions of SciPy's in them widen.
+                kept = kernel.base in ("mish", "silu") and found.dtype == x.dtype
+                assert found.dtype == right.dtype or kept
             found, right = kernel.fetch(found), kernel.fetch(right)
             # The absolute limit is for what cancels in half precision, and not in single.
             numpy.testing.assert_allclose(found, right, rtol=1e-2, atol=1e-6)

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 use pyo3::ffi;
 
 use crate::api::api;
-use crate::operand::Refused;
+use crate::operand::{Argument, Refused};
 
 /// Calls `take` with the place in `known` and the value of each keyword; refused for any other.
 ///
@@ -165,6 +165,17 @@ pub unsafe fn integer(object: *mut ffi::PyObject) -> Result<isize, Refused> {
         }
         Ok(value)
     }
+}
+
+/// A number, Python's or one of `NumPy`'s scalars; an array is refused.
+///
+/// # Safety
+///
+/// `object` is a live object.
+pub unsafe fn number(object: *mut ffi::PyObject) -> Result<f64, Refused> {
+    // SAFETY: the caller's.
+    let found = unsafe { Argument::new(object)? };
+    if found.array.is_null() { Ok(found.scalar) } else { Err(Refused) }
 }
 
 /// A tuple of `N` Python integers.

@@ -7,7 +7,7 @@ use pyo3::ffi;
 
 use super::Family;
 use super::given::{dense_or_none, none, optional, pointer, tuple};
-use crate::keywords::{Names, each_keyword};
+use crate::keywords::{Names, each_keyword, number};
 use crate::operand::{
     Argument, Element, Kind, Outcome, Refused, common_kind, finish, new_array, unlocked,
 };
@@ -28,7 +28,7 @@ unsafe fn read_eps(values: Args, kwnames: Object) -> Result<f64, Refused> {
     // SAFETY: the lock is held and the values are alive.
     unsafe {
         each_keyword(kwnames, values, NAMES.get()?, |_, value| {
-            eps = Some(Argument::new(value)?.value()?);
+            eps = Some(number(value)?);
             Ok(())
         })?;
     }

@@ -10,7 +10,7 @@ use pyo3::ffi;
 
 use super::Family;
 use super::given::{Integers, dense, dense_or_none, optional, pointer};
-use crate::keywords::{Names, each_keyword, integer, one_axis};
+use crate::keywords::{Names, each_keyword, integer, number, one_axis};
 use crate::operand::{
     Argument, Element, Kind, Outcome, Refused, common_kind, finish, new_array, new_scalar, unlocked,
 };
@@ -94,7 +94,7 @@ impl Options {
                     1 if value == ffi::Py_None() => found.ignored = None,
                     1 => found.ignored = Some(integer(value)? as i64),
                     2 => found.reduction = reduction(value)?,
-                    _ => found.smoothing = Argument::new(value)?.value()?,
+                    _ => found.smoothing = number(value)?,
                 }
                 Ok(())
             })?;
@@ -288,7 +288,8 @@ impl<T: Element> Spread<T> {
         if reduction == Reduction::None && !terms.is_empty() {
             return Ok(Self::Each(dense(isa, g, terms)?));
         }
-        if g.ndim() != 0 {
+        let other = if T::DOUBLE { Kind::Single } else { Kind::Double };
+        if g.ndim() != 0 || (!g.array.is_null() && g.kind == other) {
             return Err(Refused);
         }
         let g = g.value::<T>()?;

@@ -6,7 +6,7 @@ use pyo3::ffi;
 
 use super::Family;
 use super::given::{Integers, dense};
-use crate::keywords::{Names, each_keyword, integer, item};
+use crate::keywords::{Names, each_keyword, integer, item, number};
 use crate::operand::{Argument, Element, Kind, Outcome, Refused, finish, new_array, unlocked};
 use crate::table::{Args, Object, functions, isa};
 
@@ -27,7 +27,7 @@ unsafe fn call(isa: Isa, args: Args, nargs: isize, kwnames: Object) -> Outcome {
         let (mut rate, mut key, mut axes) = (None, None, None);
         each_keyword(kwnames, args.add(1), NAMES.get()?, |place, value| {
             match place {
-                0 => rate = Some(Argument::new(value)?.value::<f64>()?),
+                0 => rate = Some(number(value)?),
                 1 => key = Some(read_key(value)?),
                 _ => axes = Some(integer(value)? as usize),
             }

@@ -7,7 +7,7 @@ use pyo3::ffi;
 
 use super::Family;
 use super::given::{dense, dense_or_none, none, optional, pointer, tuple};
-use crate::keywords::{Names, axes, each_keyword, truth};
+use crate::keywords::{Names, axes, each_keyword, number, truth};
 use crate::operand::{
     Argument, Element, Kind, Outcome, Refused, common_kind, finish, new_array, unlocked,
 };
@@ -42,7 +42,7 @@ impl Options {
             each_keyword(kwnames, values, NAMES.get()?, |place, value| {
                 match place {
                     0 => found.axes = value,
-                    1 => found.eps = Argument::new(value)?.value()?,
+                    1 => found.eps = number(value)?,
                     2 => found.centred = truth(value)?,
                     _ => (),
                 }
