@@ -18,8 +18,7 @@ OTHERS = {
     *("logsumexp", "logsumexp.vjp", "softmax", "softmax.vjp", "log_softmax", "log_softmax.vjp"),
     *("momentum_update", "sgd_update", "copies"),
 }
-#: Called by `tests/test_network_kernels.py`, or with the optimizers by `tests/test_kernels.py`: there
-#: their primitives are known.
+#: Called by `tests/test_network_kernels.py` and, the optimizers', by `tests/test_kernels.py`.
 NETWORKS = set(
     """
     adagrad_update adam_update adaptive_avg_pool2d adaptive_avg_pool2d_input attention
