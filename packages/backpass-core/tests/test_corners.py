@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import backpass.cpu
 import backpass.numpy as np
 import backpass.scipy.special as sp
-from backpass.core import Tensor, grad, jvp
+from backpass.core import Tensor, elementwise_grad, grad, jvp
 from backpass.core.ops import elementwise
 from backpass.core.testing import check_grads
 
@@ -201,3 +201,51 @@ def test_a_moment_of_nan_that_is_not_chosen_has_no_gradient(name):
     assert_array_equal(found[1], 0)
     tangent = jvp(chosen, (x,), (numpy.ones((2, 3)) * numpy.array([[1.0], [0.0]]),))[1]
     assert_allclose(tangent, found[0].sum())
+
+
+def test_the_parts_of_numbers_at_their_corners():
+    assert_array_equal(
+        elementwise_grad(lambda x: np.copysign(x, -1.0))(numpy.array([2.0, 0.0, -3.0])), [-1, 0, 1]
+    )
+    assert_array_equal(elementwise_grad(lambda h: np.heaviside(0.0, h))(2.0), 1)
+    x = numpy.array([-0.0, 2.0, -2.5, numpy.inf])
+    assert_array_equal(elementwise_grad(lambda x: np.modf(x)[0])(x), numpy.ones(4))
+    for found, right in zip(np.modf(x), numpy.modf(x), strict=True):
+        assert_array_equal(numpy.signbit(found.value), numpy.signbit(right))
+    assert_array_equal(
+        elementwise_grad(lambda x: np.frexp(x)[0])(numpy.array([6.0, -0.5])), [1 / 8, 1.0]
+    )
+    assert_array_equal(elementwise_grad(lambda x: np.ldexp(x, [2, -1]))(np.ones(2)), [4, 0.5])
+
+
+def test_a_polynomial_keeps_nan_out_of_where():
+    def f(x):
+        return np.where(x < 1, np.polyval([1.0, 2.0, 3.0], x), 0.0)
+
+    assert_array_equal(elementwise_grad(f)(numpy.array([0.5, numpy.inf])), [3.0, 0.0])
+    assert_array_equal(grad(lambda p: np.polyval(p, 0.0))(numpy.ones(3)), [0, 0, 1])
+    with pytest.raises(TypeError, match="poly1d"):
+        np.polyval([1.0, 2.0], numpy.poly1d([1.0]))
+
+
+def test_polyfit_says_what_does_not_fit():
+    x = numpy.arange(4.0)
+    with pytest.raises(ValueError, match="deg"):
+        np.polyfit(x, x, -1)
+    with pytest.raises(TypeError, match="y must have"):
+        np.polyfit(x, x[1:], 1)
+    with pytest.raises(TypeError, match="w must have"):
+        np.polyfit(x, x, 1, w=x[1:])
+    with pytest.raises(ValueError, match="unscaled"):
+        np.polyfit(x, x**3, 3, cov=True)
+    with pytest.warns(numpy.exceptions.RankWarning, match="poorly"):
+        np.polyfit(numpy.ones(4), x, 2)
+
+
+def test_a_geometric_sequence_ends_where_it_should():
+    made = np.geomspace(3.0, 7.0, 5)
+    assert made.value[0] == 3.0
+    assert made.value[-1] == 7.0
+    assert grad(lambda a: np.geomspace(a, 7.0, 5)[0])(3.0) == 1
+    with pytest.raises(ValueError, match="0"):
+        np.geomspace(0.0, 7.0)

@@ -205,6 +205,23 @@ def test_linear_in_two_of_three_operands():
     check_grads(lambda y: choose(c, 2.0, y) ** 2, (X,))
 
 
+def test_linear_in_one_of_two_operands_keeps_the_other():
+    @primitive
+    def scaled(xp, x, n):
+        return xp.ldexp(x, n)
+
+    @primitive
+    def scaling(xp, n, x):
+        return xp.ldexp(x, n)
+
+    linear(scaled, lambda g, n: scaled.op(g, n), None)
+    linear(scaling, None, lambda g, n: scaling.op(n, g))
+    n = numpy.array([1, 0, -2])
+    for f in (lambda x: scaled(x, n), lambda x: scaling(n, x)):
+        check_grads(f, (X,), order=2)
+        assert_array_equal(jvp(f, (X,), (numpy.ones(3),))[1], [2.0, 1.0, 0.25])
+
+
 def test_linear_with_a_joint_rule():
     @primitive
     def add_all(xp, *xs):

@@ -137,4 +137,24 @@ CASES: list[Case] = [
     case("sinc", lambda np, x: np.sinc(x - x + 0.0 * x), (3,), label="0"),
     case("sinc", lambda np, x: np.sinc(x), Argument((3,), 3.1, 5.2), label="far"),
     case("tanh", lambda np, x: np.tanh(x) ** 2, (3,), label="squared"),
+    case(
+        "copysign", lambda np, x: np.copysign(x, np.array([[1.0], [-1]])), Argument((2, 3), gap=0.3)
+    ),
+    case("copysign", lambda np, x: np.copysign(x, -0.0), Argument((3,), gap=0.3), label="0"),
+    case("heaviside", lambda np, h: np.heaviside(np.array([-1.0, 0, 2]), h), (2, 3)),
+    case(
+        "heaviside",
+        lambda np, x, h: np.heaviside(x, h),
+        Argument((2, 3), gap=0.3),
+        (3,),
+        label="both",
+    ),
+    case("heaviside", lambda np, h: np.heaviside(0.0, h), (3,), label="0"),
+    case("i0", calling("i0"), (2, 3), label="numpy"),
+    case("ldexp", lambda np, x: np.ldexp(x, np.array([[1], [-3]])), (2, 3)),
+    case("ldexp", lambda np, x: np.ldexp(x, 2), (3,), label="2"),
+    case("modf", lambda np, x: np.modf(x), Argument((3,), 0.2, 0.9)),
+    case("modf", lambda np, x: np.modf(-x)[0], Argument((3,), 1.2, 1.9), label="fraction"),
+    case("modf", lambda np, x: x * np.modf(3 * x)[1], Argument((3,), 0.4, 0.6), label="whole"),
+    case("frexp", lambda np, x: np.frexp(x)[0], Argument((2, 3), 1.1, 1.9)),
 ]

@@ -110,6 +110,23 @@ def _pairs(name: str, table: Any, without: str = "") -> list[Case]:
     ]
 
 
+VECDOT: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "": ((2, 3), (2, 3)),
+    "vectors": ((3,), (3,)),
+    "broadcast": ((3,), (4, 2, 3)),
+}
+MATVEC: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "": ((2, 3), (3,)),
+    "vectors": ((2, 3), (2, 2, 3)),
+    "stacks": ((4, 2, 3), (4, 3)),
+    "crossed": ((2, 1, 2, 3), (3, 3)),
+}
+VECMAT: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "": ((3,), (3, 2)),
+    "vectors": ((2, 2, 3), (3, 2)),
+    "stacks": ((4, 3), (4, 3, 2)),
+    "crossed": ((3, 3), (2, 1, 3, 2)),
+}
 #: Label: the shapes of both operands, and the keywords.
 CROSS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, int]]] = {
     "": ((3,), (3,), {}),
@@ -177,6 +194,17 @@ CASES: list[Case] = [
     *_pairs("inner", INNER),
     *_pairs("outer", OUTER),
     *_pairs("kron", KRON),
+    *_pairs("vecdot", VECDOT),
+    *_pairs("matvec", MATVEC),
+    *_pairs("vecmat", VECMAT),
+    case(
+        "vecdot",
+        lambda np, x, y: np.vecdot(x, y, axis=0),
+        (3, 2),
+        (3, 2),
+        label="axis",
+        complex=True,
+    ),
     *_pairs("vdot", VDOT, without="autograd"),
     *(
         case(

@@ -362,7 +362,7 @@ class Binary(Primitive):
 
     def pushforward(self, tangents: Sequence[Any], node: Node, on_tensors: bool) -> Any:
         """Carry the tangents of the inputs to the output."""
-        if self.kind == "linear":
+        if self.kind == "linear" and not self.jvps:
             return self.op(*(0 if t is None else t for t in tangents))
         total = None
         for i, (t, saved) in enumerate(zip(tangents, node.saved)):

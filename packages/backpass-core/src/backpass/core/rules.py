@@ -128,6 +128,12 @@ def linear(
     f.kind, f.affine = "linear", zero
     f.vjps = tuple(_rule(f, vjp, "g", i) for i, vjp in enumerate(vjps))
     f.joint = _rule(f, joint, "g")
+    if not f.several and len(f.parameters) == 2 and None in vjps:
+        # What is kept as it is has to be saved for forward mode.
+        x_moves = Rule(lambda t, y: f.op(t, y), (2,), None)
+        y_moves = Rule(lambda t, x: f.op(x, t), (1,), None)
+        f.jvps = (vjps[0] and x_moves, vjps[1] and y_moves)  # type: ignore[assignment]
+        _share_saved(f)
     _finish(f)
 
 

@@ -92,7 +92,7 @@ from backpass.core.ops.assembling import Grid as _Grid
 from backpass.core.ops.assembling import block, select
 from backpass.core.ops.cleaning import nan_to_num, real_if_close
 from backpass.core.ops.composites import angle_ as angle
-from backpass.core.ops.composites import clip, divmod
+from backpass.core.ops.composites import clip, divmod, i0
 from backpass.core.ops.composites import imag_ as imag
 from backpass.core.ops.composites import real_ as real
 from backpass.core.ops.composites import where_ as where
@@ -115,6 +115,7 @@ from backpass.core.ops.elementwise import (
     cbrt,
     ceil,
     conj,
+    copysign,
     cos,
     cosh,
     deg2rad,
@@ -133,6 +134,7 @@ from backpass.core.ops.elementwise import (
     gcd,
     greater,
     greater_equal,
+    heaviside,
     hypot,
     invert,
     iscomplex,
@@ -199,8 +201,23 @@ from backpass.core.ops.elementwise import rad2deg as degrees
 from backpass.core.ops.elementwise import remainder as mod
 from backpass.core.ops.elementwise import right_shift as bitwise_right_shift
 from backpass.core.ops.elementwise import trunc as fix
-from backpass.core.ops.linear import cross, dot, einsum, inner, kron, matmul, outer, tensordot, vdot
+from backpass.core.ops.floating import frexp, ldexp, modf
+from backpass.core.ops.linear import (
+    cross,
+    dot,
+    einsum,
+    inner,
+    kron,
+    matmul,
+    matvec,
+    outer,
+    tensordot,
+    vdot,
+    vecdot,
+    vecmat,
+)
 from backpass.core.ops.padding import pad
+from backpass.core.ops.polynomials import polyfit, polyval
 from backpass.core.ops.questions import (
     allclose,
     argwhere,
@@ -336,6 +353,7 @@ full_like = _made.full_like
 identity = _made.identity
 indices = _made.indices
 linspace = _made.linspace
+geomspace = _made.geomspace
 logspace = _made.logspace
 meshgrid = _made.meshgrid
 ones = _made.ones
@@ -450,6 +468,7 @@ __all__ = [
     "conj",
     "conjugate",
     "copy",
+    "copysign",
     "cos",
     "cosh",
     "count_nonzero",
@@ -500,19 +519,23 @@ __all__ = [
     "fmax",
     "fmin",
     "fmod",
+    "frexp",
     "full",
     "full_like",
     "gcd",
     "generic",
+    "geomspace",
     "get_matmul_precision",
     "get_printoptions",
     "gradient",
     "greater",
     "greater_equal",
     "half",
+    "heaviside",
     "hsplit",
     "hstack",
     "hypot",
+    "i0",
     "identity",
     "iinfo",
     "imag",
@@ -549,6 +572,7 @@ __all__ = [
     "ix_",
     "kron",
     "lcm",
+    "ldexp",
     "left_shift",
     "less",
     "less_equal",
@@ -570,6 +594,7 @@ __all__ = [
     "longlong",
     "matmul",
     "matrix_transpose",
+    "matvec",
     "max",
     "maximum",
     "may_share_memory",
@@ -580,6 +605,7 @@ __all__ = [
     "min_scalar_type",
     "minimum",
     "mod",
+    "modf",
     "moveaxis",
     "multiply",
     "nan",
@@ -603,6 +629,8 @@ __all__ = [
     "partition",
     "permute_dims",
     "pi",
+    "polyfit",
+    "polyval",
     "positive",
     "pow",
     "power",
@@ -692,6 +720,8 @@ __all__ = [
     "ushort",
     "var",
     "vdot",
+    "vecdot",
+    "vecmat",
     "vsplit",
     "vstack",
     "where",

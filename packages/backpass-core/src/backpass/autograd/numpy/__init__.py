@@ -54,7 +54,6 @@ from numpy import (
     complexfloating,
     compress,
     convolve,
-    copysign,
     copyto,
     corrcoef,
     correlate,
@@ -87,7 +86,6 @@ from numpy import (
     floating,
     format_float_positional,
     format_float_scientific,
-    frexp,
     from_dlpack,
     frombuffer,
     fromfile,
@@ -98,7 +96,6 @@ from numpy import (
     fromstring,
     generic,
     genfromtxt,
-    geomspace,
     get_include,
     get_printoptions,
     getbufsize,
@@ -107,12 +104,10 @@ from numpy import (
     half,
     hamming,
     hanning,
-    heaviside,
     histogram,
     histogram2d,
     histogram_bin_edges,
     histogramdd,
-    i0,
     iinfo,
     index_exp,
     inexact,
@@ -133,19 +128,16 @@ from numpy import (
     issubdtype,
     iterable,
     kaiser,
-    ldexp,
     load,
     loadtxt,
     long,
     longdouble,
     longlong,
     mask_indices,
-    matvec,
     median,
     memmap,
     mgrid,
     mintypecode,
-    modf,
     nan,
     nancumprod,
     nancumsum,
@@ -178,11 +170,9 @@ from numpy import (
     polyadd,
     polyder,
     polydiv,
-    polyfit,
     polyint,
     polymul,
     polysub,
-    polyval,
     printoptions,
     promote_types,
     ptp,
@@ -235,8 +225,6 @@ from numpy import (
     unwrap,
     ushort,
     vander,
-    vecdot,
-    vecmat,
     vectorize,
     void,
 )
@@ -393,6 +381,18 @@ logical_and = _plainly(_differentiable.logical_and, _numpy.logical_and)
 logical_not = _plainly(_differentiable.logical_not, _numpy.logical_not)
 logical_or = _plainly(_differentiable.logical_or, _numpy.logical_or)
 logical_xor = _plainly(_differentiable.logical_xor, _numpy.logical_xor)
+i0 = _plainly(_differentiable.i0, _numpy.i0)
+copysign = _plainly(_differentiable.copysign, _numpy.copysign)
+heaviside = _plainly(_differentiable.heaviside, _numpy.heaviside)
+frexp = _plainly(_differentiable.frexp, _numpy.frexp)
+ldexp = _plainly(_differentiable.ldexp, _numpy.ldexp)
+modf = _plainly(_differentiable.modf, _numpy.modf)
+matvec = _plainly(_differentiable.matvec, _numpy.matvec)
+vecdot = _plainly(_differentiable.vecdot, _numpy.vecdot)
+vecmat = _plainly(_differentiable.vecmat, _numpy.vecmat)
+polyfit = _plainly(_differentiable.polyfit, _numpy.polyfit)
+polyval = _plainly(_differentiable.polyval, _numpy.polyval)
+geomspace = _plainly(_differentiable.geomspace, _numpy.geomspace)
 logspace = _plainly(_differentiable.logspace, _numpy.logspace)
 matmul = _plainly(_differentiable.matmul, _numpy.matmul)
 matrix_transpose = _plainly(_differentiable.matrix_transpose, _numpy.matrix_transpose)

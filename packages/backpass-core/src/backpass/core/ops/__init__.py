@@ -22,10 +22,12 @@ from backpass.core.ops import (
     creation,
     differences,
     elementwise,
+    floating,
     linear,
     methods,
     padding,
     plain_numpy,
+    polynomials,
     questions,
     reductions,
     rounding,
@@ -37,12 +39,12 @@ from backpass.core.values import plain
 
 _ELEMENTWISE = """
 absolute add arccos arccosh arcsin arcsinh arctan arctan2 arctanh bitwise_and bitwise_count
-bitwise_or bitwise_xor cbrt ceil conj cos cosh deg2rad divide equal exp exp2 expm1 fabs
-float_power floor floor_divide fmax fmin fmod gcd greater greater_equal hypot invert iscomplex
-isfinite isinf isnan isneginf isposinf isreal lcm left_shift less less_equal log log10 log1p log2
-logaddexp logaddexp2 logical_and logical_not logical_or logical_xor maximum minimum multiply
-negative not_equal positive power rad2deg reciprocal remainder right_shift rint sign signbit sin
-sinc sinh sqrt square subtract tan tanh trunc
+bitwise_or bitwise_xor cbrt ceil conj copysign cos cosh deg2rad divide equal exp exp2 expm1 fabs
+float_power floor floor_divide fmax fmin fmod gcd greater greater_equal heaviside hypot invert
+iscomplex isfinite isinf isnan isneginf isposinf isreal lcm left_shift less less_equal log log10
+log1p log2 logaddexp logaddexp2 logical_and logical_not logical_or logical_xor maximum minimum
+multiply negative not_equal positive power rad2deg reciprocal remainder right_shift rint sign
+signbit sin sinc sinh sqrt square subtract tan tanh trunc
 """.split()
 _ALIASES = {
     "abs": "absolute",
@@ -94,10 +96,11 @@ FUNCTIONS |= {
 }
 FUNCTIONS |= {
     name: getattr(linear, name)
-    for name in "cross dot einsum inner kron outer tensordot vdot".split()
+    for name in "cross dot einsum inner kron matvec outer tensordot vdot vecdot vecmat".split()
 }
 FUNCTIONS |= {
     "angle": composites.angle_,
+    "i0": composites.i0,
     "clip": composites.clip,
     "divmod": composites.divmod,
     "imag": composites.imag_,
@@ -118,6 +121,8 @@ FUNCTIONS |= {
         (differences, "diff gradient"),
         (padding, "pad"),
         (cleaning, "nan_to_num real_if_close"),
+        (floating, "frexp ldexp modf"),
+        (polynomials, "polyfit polyval"),
         (assembling, "block select"),
         (sets, "bincount digitize intersect1d isin setdiff1d setxor1d union1d unique"),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from backpass.core.backends import backend_of
@@ -72,6 +73,13 @@ def imag_(val: Any) -> Tensor:
 def angle_(z: Any, deg: bool = False) -> Tensor:
     """Argument of a complex number; its derivative is -1j / z, 0 at 0."""
     return rad2deg(angle(z)) if deg else angle(z)  # type: ignore[no-any-return]
+
+
+def i0(x: Any) -> Tensor:
+    """Bessel function I of order 0, SciPy's; its derivative is i1(x)."""
+    # SciPy's functions are imported when first used.
+    bessel = importlib.import_module("backpass.core.ops.special.bessel")
+    return bessel.i0(x)  # type: ignore[no-any-return]
 
 
 def divmod(x: Any, y: Any, /) -> tuple[Tensor, Tensor]:

@@ -25,7 +25,8 @@ from backpass.core.backends import (
 from backpass.core.complaints import explaining_methods
 from backpass.core.devices import move
 from backpass.core.operators import operators
-from backpass.core.ops.shaping import astype, copy_, stack
+from backpass.core.ops.elementwise import log10
+from backpass.core.ops.shaping import astype, concatenate_arrays, copy_, moveaxis, stack
 from backpass.core.tensor import Tensor
 from backpass.core.values import as_tensors, plain
 
@@ -420,6 +421,41 @@ class Creation:
             raise TypeError("logspace: base must be one number, not an array")
         made = operators.power(base, self.linspace(start, stop, num, endpoint, axis=axis))
         return made if dtype is None else astype(made, dtype=dtype)  # type: ignore[no-any-return]
+
+    def geomspace(
+        self,
+        start: Any,
+        stop: Any,
+        num: int = 50,
+        endpoint: bool = True,
+        dtype: Any = None,
+        axis: int = 0,
+    ) -> Tensor:
+        """Numbers in a geometric sequence, start * (stop / start)**t; differentiable in both ends.
+
+        Raises
+        ------
+        ValueError
+            If an end is 0.
+        """
+        lo, hi = (self.asarray(x) for x in (start, stop))
+        if (lo.value == 0).any() or (hi.value == 0).any():
+            raise ValueError("geomspace: start and stop must not be 0, which no factor reaches")
+        # Complex numbers, if they are asked for: -1 may then lead to 1.
+        kind = numpy.result_type(lo.dtype, hi.dtype, numpy.dtype(dtype or float))
+        shape = numpy.broadcast_shapes(lo.shape, hi.shape)
+        lo, hi = (operators.broadcast_to(astype(x, dtype=kind), shape=shape) for x in (lo, hi))
+        # Turned to where numbers are positive and have logarithms, and back again.
+        turn = self._xp.sign(lo.value)
+        made = turn * self.logspace(log10(lo / turn), log10(hi / turn), num, endpoint)
+        # A power of a logarithm is not exactly the number.
+        ends = [operators.reshape(x, shape=(1, *shape)) for x in (lo, hi)]
+        if num > 1 and endpoint:
+            made = concatenate_arrays([ends[0], made[1:-1], ends[1]])
+        elif num > 0:
+            made = concatenate_arrays([ends[0], made[1:]])
+        made = moveaxis(made, 0, axis) if axis else made
+        return made if dtype is None else astype(made, dtype=dtype)
 
     def eye(
         self,

@@ -189,6 +189,11 @@ elementwise(sqrt, lambda ans: 0.5 / ans)
 elementwise(cbrt, lambda ans: 1 / (3 * ans * ans))
 
 
+copysign = binary("copysign", "|x| with the sign of y; its derivative in x is 1, -1, or 0 at 0.")
+# The sign that is left of x's and y's; the absolute value's kink at 0 has 0.
+elementwise(copysign, lambda x, y: sign.op(x) * copysign.op(1.0, y), None)
+
+
 def _unit(x: Any) -> Any:
     return _over(conj.op(x), absolute.op(x)) if is_complex(x) else sign.op(x)
 
@@ -381,6 +386,11 @@ elementwise(
 elementwise(
     fmin, lambda x, y: _smaller_number(x, y), lambda x, y: _smaller_number(y, x), selects=True
 )
+
+heaviside = binary(
+    "heaviside", "0 where x < 0, 1 where x > 0, y at 0; derivatives 0, and in y 1 at 0."
+)
+elementwise(heaviside, lambda: 0.0, lambda x: multiply.op(1.0, equal.op(x, 0)), selects=True)
 
 # ----- the operators ----------------------------------------------------------------------------
 

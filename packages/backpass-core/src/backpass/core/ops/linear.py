@@ -103,6 +103,31 @@ def vdot(a: Any, b: Any, /) -> Tensor:
     return dot(ravel(conj(a)), ravel(b))
 
 
+def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
+    """Sum of conj(x1) * x2 along an axis; derivatives conj(x2) * g and conj(x1) * g."""
+    x1, x2 = as_operand(x1), as_operand(x2)
+    a = x1 if axis in (-1, x1.ndim - 1) else moveaxis(x1, axis, -1)
+    b = x2 if axis in (-1, x2.ndim - 1) else moveaxis(x2, axis, -1)
+    return einsum("...i,...i->...", conj(a), b)
+
+
+def matvec(x1: Any, x2: Any, /) -> Tensor:
+    """Matrices times vectors, over stacks of both; derivatives as those of matmul."""
+    x1, x2 = as_operand(x1), as_operand(x2)
+    if x1.ndim == 2 and x2.ndim:
+        # One product of matrices for a stack of vectors.
+        return matmul(x2, _swap(x1))  # type: ignore[no-any-return]
+    return getitem(matmul(x1, _column(x2)), index=(..., 0))  # type: ignore[no-any-return]
+
+
+def vecmat(x1: Any, x2: Any, /) -> Tensor:
+    """Conjugate vectors times matrices, over stacks of both; derivatives as those of matmul."""
+    x1, x2 = conj(as_operand(x1)), as_operand(x2)
+    if x2.ndim == 2 and x1.ndim:
+        return matmul(x1, x2)  # type: ignore[no-any-return]
+    return getitem(matmul(_row(x1), x2), index=(..., 0, slice(None)))  # type: ignore[no-any-return]
+
+
 def outer(a: Any, b: Any, out: Any = None) -> Tensor:
     """Products of all elements of a with all of b; g @ b and a @ g, in the arguments' shapes."""
     refuse_out("outer", out)
