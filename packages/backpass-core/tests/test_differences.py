@@ -40,9 +40,8 @@ def test_no_difference_is_a_copy():
     assert x.value[0] == 1
 
 
-def test_prepend_none_is_an_operand_as_in_numpy():
-    with pytest.raises(TypeError):
-        np.diff(X, prepend=None)
+def test_none_comes_neither_before_nor_after():
+    numpy.testing.assert_array_equal(np.diff(X, prepend=None, append=None).value, numpy.diff(X))
 
 
 def test_gradient_is_numpys_for_integers_and_single_precision():

@@ -187,7 +187,7 @@ def test_no_function_of_numpy_loses_a_gradient(module, name):
 #: Functions that are there, but give no derivative of their own.
 WITHOUT_DERIVATIVE = frozenset(
     "einsum_path histogram histogram2d histogram_bin_edges histogramdd intersect1d "
-    "nextafter setdiff1d setxor1d spacing union1d unique unique_all unique_counts unique_inverse "
+    "setdiff1d setxor1d spacing union1d unique unique_all unique_counts unique_inverse "
     "unique_values".split()
 )
 
@@ -402,7 +402,6 @@ METHODS_REFUSED = {
     "subtract.reduce": lambda t: numpy.subtract.reduce(t),
     "hypot.reduce": lambda t: numpy.hypot.reduce(t),
     "maximum.accumulate": lambda t: numpy.maximum.accumulate(t),
-    "nextafter.outer": lambda t: numpy.nextafter.outer(t, t),
 }
 
 
@@ -470,8 +469,8 @@ def test_an_array_that_is_changed_in_place_says_what_to_write():
 
 
 def test_a_ufunc_without_rule_names_itself_and_the_ways_out():
-    with pytest.raises(TypeError, match=r"nextafter.*\.value.*backpass\.core\.extend"):
-        inside(lambda t: numpy.nextafter(t, 1.0))
+    with pytest.raises(TypeError, match=r"spacing.*\.value.*backpass\.core\.extend"):
+        inside(lambda t: numpy.spacing(t))
     with pytest.raises(TypeError, match=r"eval_legendre.*\.value.*backpass\.core\.extend"):
         inside(lambda t: scipy.special.eval_legendre(2, t))
 

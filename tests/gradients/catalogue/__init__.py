@@ -73,6 +73,7 @@ WITHOUT_GRADIENT: dict[str, frozenset[str]] = {
     ),
     "a question about an array": frozenset(
         """
+        __array_namespace_info__
         allclose argwhere array_equal array_equiv base_repr binary_repr broadcast_shapes can_cast
         common_type diag_indices_from flatnonzero isclose iscomplexobj isdtype isfortran isrealobj
         isscalar issubdtype ix_ may_share_memory min_scalar_type ndim nonzero promote_types
@@ -82,8 +83,8 @@ WITHOUT_GRADIENT: dict[str, frozenset[str]] = {
     ),
     "made of numbers that carry no gradient": frozenset(
         """
-        arange diag_indices empty empty_like eye identity indices ones ones_like tri tril_indices
-        triu_indices zeros zeros_like
+        arange diag_indices empty empty_like eye from_dlpack identity indices ones ones_like tri
+        tril_indices triu_indices zeros zeros_like
         """.split()
     ),
     "a setting of NumPy's": frozenset(

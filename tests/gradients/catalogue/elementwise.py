@@ -153,6 +153,7 @@ CASES: list[Case] = [
     case("i0", calling("i0"), (2, 3), label="numpy"),
     case("ldexp", lambda np, x: np.ldexp(x, np.array([[1], [-3]])), (2, 3)),
     case("ldexp", lambda np, x: np.ldexp(x, 2), (3,), label="2"),
+    case("nextafter", calling("nextafter"), (2, 3), (3,), without="jax"),
     case("modf", lambda np, x: np.modf(x), Argument((3,), 0.2, 0.9)),
     case("modf", lambda np, x: np.modf(-x)[0], Argument((3,), 1.2, 1.9), label="fraction"),
     case("modf", lambda np, x: x * np.modf(3 * x)[1], Argument((3,), 0.4, 0.6), label="whole"),

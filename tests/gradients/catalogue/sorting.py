@@ -61,6 +61,10 @@ CASES: list[Case] = [
         label="axis",
         without="autograd jax",
     ),
+    case("unique_all", lambda np, x: np.unique_all(x)[0], (2, 3), without="autograd jax"),
+    case("unique_counts", lambda np, x: np.unique_counts(x)[0], (4,), without="autograd jax"),
+    case("unique_inverse", lambda np, x: np.unique_inverse(x)[0], (4,), without="autograd jax"),
+    case("unique_values", lambda np, x: np.unique_values(x), (4,), without="autograd jax"),
     case("union1d", lambda np, x, y: np.union1d(x, y), (3,), (2, 2), without="autograd jax"),
     case(
         "intersect1d",

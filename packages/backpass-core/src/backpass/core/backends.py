@@ -49,6 +49,8 @@ class Backend:
         The types of the values it works on.
     library
         The array library, with NumPy's names.
+    namespace
+        The module whose functions work on its Tensors: `"backpass.numpy"`.
     scipy
         The package with SciPy's names: `"scipy"`; modules of it are imported when first used.
     kernels
@@ -85,6 +87,7 @@ class Backend:
     name: str
     array_types: tuple[type, ...]
     library: ModuleType
+    namespace: str = "backpass.numpy"
     scipy: str = "scipy"
     kernels: Mapping[str, Kernel] = field(default_factory=dict)
     device: str = "cpu"
@@ -323,6 +326,12 @@ def on_host(value: Any) -> Any:
     return backend_of((value,)).to_host(value)
 
 
+def namespace_of(value: Any) -> ModuleType:
+    """Return the module whose functions work on Tensors with such a value."""
+    return importlib.import_module(backend_of((value,)).namespace)
+
+
 operators.copy = copied
+operators.namespace = namespace_of
 operators.on_host = on_host
 operators.explain = explain

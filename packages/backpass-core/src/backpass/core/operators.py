@@ -57,6 +57,8 @@ class Operators:
     copy: Operation
     #: An array as one of NumPy's, for what leaves the graph: `backends.on_host`.
     on_host: Operation
+    #: The module whose functions work where an array lies: `backends.namespace_of`.
+    namespace: Operation
     #: The cotangent 1 that a walk starts from: `calls.one_like`.
     one_like: Operation
     #: The error to raise in the place of a library's: `backends.explain`.

@@ -400,6 +400,23 @@ class Tensor:
     def __dlpack_device__(self) -> Any:
         return self._with_memory().__dlpack_device__()
 
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        """Return `backpass.numpy` or `backpass.cupy`, for programs over the array API standard.
+
+        Source: the Python array API standard, 2024.12; docs/array-api.md has what is there.
+
+        Raises
+        ------
+        ValueError
+            If another version of the standard is asked for than those it says it has.
+        """
+        if api_version is not None and api_version not in ARRAY_API_VERSIONS:
+            raise ValueError(
+                f"api_version={api_version!r} of the array API standard is not supported: "
+                f"use one of {', '.join(ARRAY_API_VERSIONS)}"
+            )
+        return operators.namespace(self.value)
+
     def _with_memory(self) -> Any:
         """Return the value as an array: a NumPy scalar has no memory of its own to share."""
         value = self.value
@@ -768,6 +785,8 @@ def _restore(value: Any, grad: Any, is_leaf: bool) -> Tensor:
 ALONE = _references(Tensor(numpy.empty(1)))
 #: Where reference counts cannot be relied on, every write copies.
 COUNTED = sys.version_info < (3, 14) and getattr(sys, "_is_gil_enabled", lambda: True)()
+#: The versions of the array API standard that a program may ask for: each adds to the one before.
+ARRAY_API_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12")
 #: The types of `.base` that mean "this array owns its memory"; the CPU kernels add their own.
 OWNING: set[type] = {type(None)}
 

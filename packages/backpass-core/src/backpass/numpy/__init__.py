@@ -129,7 +129,7 @@ from backpass.core.ops.elementwise import rad2deg as degrees
 from backpass.core.ops.elementwise import remainder as mod
 from backpass.core.ops.elementwise import right_shift as bitwise_right_shift
 from backpass.core.ops.elementwise import trunc as fix
-from backpass.core.ops.floating import frexp, ldexp, modf
+from backpass.core.ops.floating import frexp, ldexp, modf, nextafter
 from backpass.core.ops.linear import (
     cross,
     dot,
@@ -207,6 +207,10 @@ from backpass.core.ops.sets import (
     setxor1d,
     union1d,
     unique,
+    unique_all,
+    unique_counts,
+    unique_inverse,
+    unique_values,
 )
 from backpass.core.ops.shaping import (
     append,
@@ -347,7 +351,11 @@ empty = _made.empty
 empty_like = _made.empty_like
 eye = _made.eye
 full = _made.full
+from_dlpack = _made.from_dlpack
 full_like = _made.full_like
+__array_namespace_info__ = _made.__array_namespace_info__
+#: The version of the array API standard that it follows.
+__array_api_version__ = "2024.12"
 identity = _made.identity
 indices = _made.indices
 linspace = _made.linspace
@@ -387,6 +395,7 @@ __all__ = [
     "False_",
     "ScalarType",
     "True_",
+    "__array_namespace_info__",
     "abs",
     "absolute",
     "acos",
@@ -518,6 +527,7 @@ __all__ = [
     "fmin",
     "fmod",
     "frexp",
+    "from_dlpack",
     "full",
     "full_like",
     "gcd",
@@ -617,6 +627,7 @@ __all__ = [
     "ndindex",
     "negative",
     "newaxis",
+    "nextafter",
     "nonzero",
     "not_equal",
     "number",
@@ -713,6 +724,10 @@ __all__ = [
     "ulonglong",
     "union1d",
     "unique",
+    "unique_all",
+    "unique_counts",
+    "unique_inverse",
+    "unique_values",
     "unpackbits",
     "unravel_index",
     "unsignedinteger",

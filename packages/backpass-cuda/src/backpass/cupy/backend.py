@@ -17,6 +17,7 @@ CupyBackend = Backend(
     array_types=array_types(),
     library=library,
     scipy="cupyx.scipy",
+    namespace="backpass.cupy",
     kernels=KERNELS,
     device="cuda",
     from_host=from_host,

@@ -25,6 +25,7 @@ from numpy import (
     False_,
     ScalarType,
     True_,
+    __array_namespace_info__,
     apply_along_axis,
     apply_over_axes,
     array2string,
@@ -157,7 +158,6 @@ from numpy import (
     nditer,
     nested_iters,
     newaxis,
-    nextafter,
     number,
     object_,
     ogrid,
@@ -217,10 +217,6 @@ from numpy import (
     uintp,
     ulong,
     ulonglong,
-    unique_all,
-    unique_counts,
-    unique_inverse,
-    unique_values,
     unsignedinteger,
     unwrap,
     ushort,
@@ -478,6 +474,11 @@ triu_indices = _plainly(_differentiable.triu_indices, _numpy.triu_indices)
 triu_indices_from = _plainly(_differentiable.triu_indices_from, _numpy.triu_indices_from)
 trunc = _plainly(_differentiable.trunc, _numpy.trunc)
 union1d = _plainly(_differentiable.union1d, _numpy.union1d)
+unique_all = _plainly(_differentiable.unique_all, _numpy.unique_all)
+unique_counts = _plainly(_differentiable.unique_counts, _numpy.unique_counts)
+unique_inverse = _plainly(_differentiable.unique_inverse, _numpy.unique_inverse)
+unique_values = _plainly(_differentiable.unique_values, _numpy.unique_values)
+nextafter = _plainly(_differentiable.nextafter, _numpy.nextafter)
 unique = _plainly(_differentiable.unique, _numpy.unique)
 unpackbits = _plainly(_differentiable.unpackbits, _numpy.unpackbits)
 unravel_index = _plainly(_differentiable.unravel_index, _numpy.unravel_index)
@@ -514,6 +515,7 @@ __all__ = [
     "False_",
     "ScalarType",
     "True_",
+    "__array_namespace_info__",
     "abs",
     "absolute",
     "acos",

@@ -121,10 +121,11 @@ FUNCTIONS |= {
         (differences, "diff gradient"),
         (padding, "pad"),
         (cleaning, "nan_to_num real_if_close"),
-        (floating, "frexp ldexp modf"),
+        (floating, "frexp ldexp modf nextafter"),
         (polynomials, "polyfit polyval"),
         (assembling, "block select"),
-        (sets, "bincount digitize intersect1d isin setdiff1d setxor1d union1d unique"),
+        (sets, "bincount digitize intersect1d isin setdiff1d setxor1d union1d unique unique_all"),
+        (sets, "unique_counts unique_inverse unique_values"),
     )
     for name in names.split()
 }

@@ -25,6 +25,7 @@ from backpass.core.backends import (
 from backpass.core.complaints import explaining_methods
 from backpass.core.devices import move
 from backpass.core.operators import operators
+from backpass.core.ops.array_api import NamespaceInfo
 from backpass.core.ops.elementwise import log10
 from backpass.core.ops.shaping import astype, concatenate_arrays, copy_, moveaxis, stack
 from backpass.core.tensor import Tensor
@@ -65,6 +66,10 @@ def _joined(nested: Any, xp: Any) -> Any:
 
 
 operators.methods = {"__array__": joined}
+
+#: DLPack's numbers of the devices: the CPU's memory, and CUDA's, among it what the CPU sees, too.
+_DLPACK_HOST = (1, 3)
+_DLPACK_CUDA = (2, 3, 13)
 
 
 @explaining_methods
@@ -141,6 +146,52 @@ class Creation:
         """`asarray`, with its elements in Fortran order in memory."""
         self._check("asfortranarray", None, like)
         return self._ordered(self.asarray(a, dtype), "F")
+
+    def from_dlpack(self, x: Any, /, *, device: Any = None, copy: bool | None = None) -> Tensor:
+        """Make an untracked Tensor of any library's array, without a copy: both share the memory.
+
+        It is never written to: an assignment to the Tensor makes it a copy first.
+
+        Raises
+        ------
+        TypeError
+            If x has no `__dlpack__`.
+        BufferError
+            If the array lies on another device, or its library does not give it away: a tracked
+            Tensor, or one of PyTorch's that requires a gradient.
+        """
+        if not hasattr(x, "__dlpack__"):
+            raise TypeError(
+                f"from_dlpack: a {type(x).__name__} has no __dlpack__: use asarray, or pass an "
+                "array of NumPy, CuPy, PyTorch, JAX or another library with DLPack"
+            )
+        here = backend_of_library(self._xp).device
+        self._check("from_dlpack", device, None)
+        self._check_place(x, here)
+        options = {} if copy is None else {"copy": copy}
+        made = self._xp.from_dlpack(x, **options)
+        # A view says that somebody else owns the memory; CuPy's own answer does not.
+        return Tensor(made[...] if made.ndim else made.reshape(()))
+
+    def _check_place(self, x: Any, here: str) -> None:
+        """Raise if what `__dlpack_device__` tells is not where this namespace makes arrays."""
+        kind = int(x.__dlpack_device__()[0])
+        places = {"cpu": _DLPACK_HOST, "cuda": _DLPACK_CUDA}
+        if here in places and kind not in places[here]:
+            there = next((name for name, kinds in places.items() if kind in kinds), None)
+            way = "copy it to this one with its own library"
+            if there == "cuda":
+                way = "use backpass.cupy.from_dlpack, or copy it to the CPU with its own library"
+            elif there == "cpu":
+                way = "use backpass.numpy.from_dlpack, and backpass.core.to_device(t, 'cuda')"
+            raise BufferError(
+                f"from_dlpack: the array lies on {there or f'a device of DLPack type {kind}'!r}, "
+                f"not on {here!r}: {way}"
+            )
+
+    def __array_namespace_info__(self) -> NamespaceInfo:
+        """Tell what the namespace has, in the terms of the array API standard."""
+        return NamespaceInfo(backend_of_library(self._xp).device)
 
     def _ordered(self, made: Tensor, order: Any) -> Tensor:
         """Return a Tensor whose elements lie in memory in an order; copied if they do not."""

@@ -71,6 +71,8 @@ def diff(
     if n < 0:
         raise ValueError(f"diff: n must not be negative, it is {n}")
     a = as_operand(a)
+    # The array API standard's default.
+    prepend, append = (_MISSING if x is None else x for x in (prepend, append))
     if prepend is not _MISSING or append is not _MISSING:
         a = _between(a, axis, prepend, append)
     if n == 0:

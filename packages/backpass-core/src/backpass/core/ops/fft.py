@@ -14,10 +14,11 @@ from typing import Any
 import numpy
 
 from backpass.core.arity import primitive
+from backpass.core.backends import backend_of
 from backpass.core.ops.elementwise import conj, divide
 from backpass.core.ops.indexing import getitem, scatter
 from backpass.core.ops.reductions import refuse_out
-from backpass.core.ops.shaping import as_operand, normalize_axis, roll
+from backpass.core.ops.shaping import as_operand, astype, normalize_axis, roll
 from backpass.core.primitive import Primitive
 from backpass.core.rules import linear
 from backpass.core.tensor import Tensor
@@ -354,14 +355,22 @@ class Frequencies:
     def __init__(self, library: Any) -> None:
         self._xp = library
 
-    def fftfreq(self, n: int, d: Any = 1.0) -> Tensor:
+    def fftfreq(self, n: int, d: Any = 1.0, *, dtype: Any = None, device: Any = None) -> Tensor:
         """Frequencies that `fft` gives for samples at distance d; differentiable in d."""
         if isinstance(d, Tensor):
-            return divide(self._xp.fft.fftfreq(n), d)  # type: ignore[no-any-return]
-        return Tensor(self._xp.fft.fftfreq(n, d))
+            return self._as_asked(divide(self._xp.fft.fftfreq(n), d), dtype, device)
+        return self._as_asked(Tensor(self._xp.fft.fftfreq(n, d)), dtype, device)
 
-    def rfftfreq(self, n: int, d: Any = 1.0) -> Tensor:
+    def rfftfreq(self, n: int, d: Any = 1.0, *, dtype: Any = None, device: Any = None) -> Tensor:
         """Frequencies that `rfft` gives for samples at distance d; differentiable in d."""
         if isinstance(d, Tensor):
-            return divide(self._xp.fft.rfftfreq(n), d)  # type: ignore[no-any-return]
-        return Tensor(self._xp.fft.rfftfreq(n, d))
+            return self._as_asked(divide(self._xp.fft.rfftfreq(n), d), dtype, device)
+        return self._as_asked(Tensor(self._xp.fft.rfftfreq(n, d)), dtype, device)
+
+    def _as_asked(self, made: Tensor, dtype: Any, device: Any) -> Tensor:
+        if device not in (None, made.device, backend_of((made.value,)).device):
+            raise ValueError(
+                f"device={device!r} is not this namespace's, {made.device!r}: "
+                "to_device moves arrays"
+            )
+        return made if dtype is None else astype(made, dtype=dtype)

@@ -6,10 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from backpass.core.arity import binary, primitive
-from backpass.core.rules import defjvp, defvjp, linear
+from backpass.core.rules import defjvp, defvjp, elementwise, linear
 
 ldexp = binary("ldexp", "x * 2**y for integers y; its derivative in x is 2**y.")
 linear(ldexp, lambda g, y: ldexp.op(g, y), None)
+
+nextafter = binary(
+    "nextafter", "The next float after x on the way to y; its derivatives are 1 and 0."
+)
+elementwise(nextafter, lambda: 1.0, lambda: 0.0)
 
 
 @primitive(outputs=2)

@@ -113,7 +113,8 @@ def polyfit(
         If x is no vector, or y or w do not fit it.
     """
     # Linear algebra is imported when first used.
-    linalg = importlib.import_module("backpass.numpy.linalg")
+    least_squares = importlib.import_module("backpass.core.ops.linalg.least_squares")
+    solving = importlib.import_module("backpass.core.ops.linalg.solving")
     order = int(deg) + 1
     x, y = as_operand(x) + 0.0, as_operand(y) + 0.0
     w = None if w is None else as_operand(w) + 0.0
@@ -130,7 +131,7 @@ def polyfit(
         values = y * (column if y.ndim == 2 else w)
     scale = sqrt(sum_(matrix * matrix, axis=0))
     matrix = matrix / scale
-    c, residuals, rank, s = linalg.lstsq(matrix, values, rcond)
+    c, residuals, rank, s = least_squares.lstsq(matrix, values, rcond)
     c = c / (reshape(scale, shape=(-1, 1)) if y.ndim == 2 else scale)
     if full:
         return c, residuals, rank, s, rcond
@@ -139,7 +140,7 @@ def polyfit(
         warnings.warn(message, numpy.exceptions.RankWarning, stacklevel=2)
     if not cov:
         return c
-    base = linalg.inv(matmul(transpose_(matrix, axes=(1, 0)), matrix))
+    base = solving.inv(matmul(transpose_(matrix, axes=(1, 0)), matrix))
     base = base / (reshape(scale, shape=(-1, 1)) * scale)
     if not (isinstance(cov, str) and cov == "unscaled"):
         if x.shape[0] <= order:

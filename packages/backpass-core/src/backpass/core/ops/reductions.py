@@ -35,6 +35,8 @@ from backpass.core.ops.shaping import (
     broadcast_to,
     concatenate_arrays,
     flip,
+    flip_,
+    ravel,
     reshape,
 )
 from backpass.core.rules import defjvp, defvjp, linear, nondifferentiable
@@ -782,11 +784,25 @@ def argmin(a: Any, axis: int | None = None, out: Any = None, *, keepdims: bool =
 
 
 def argsort(
-    a: Any, axis: int | None = -1, kind: Any = None, order: Any = None, *, stable: Any = None
+    a: Any,
+    axis: int | None = -1,
+    kind: Any = None,
+    order: Any = None,
+    *,
+    stable: Any = None,
+    descending: bool = False,
 ) -> Tensor:
-    """Return the indices that would sort along `axis`; no derivative."""
+    """Return the indices that would sort along `axis`; no derivative.
+
+    `descending`, the array API standard's, puts the largest first.
+    """
     refuse_order("argsort", order)
     kind = sorting_kind("argsort", kind, stable)
+    if descending:
+        # Turned round before and after, so that equal elements keep their order if `stable`.
+        turned, along = (ravel(a), 0) if axis is None else (as_operand(a), axis)
+        found = argsort(flip_(turned, along), along, kind)
+        return turned.shape[along] - 1 - flip_(found, along)
     return argsort_(a, axis=axis, **_options(kind=kind))  # type: ignore[no-any-return]
 
 

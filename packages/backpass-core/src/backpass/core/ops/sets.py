@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
 
@@ -48,6 +48,49 @@ def unique(
     if not (return_index or rest):
         return found
     return (found, *([Tensor(index)] if return_index else []), *map(Tensor, rest))
+
+
+class UniqueAll(NamedTuple):
+    """The different elements; where each is first met; which one each element is; how often."""
+
+    values: Tensor
+    indices: Tensor
+    inverse_indices: Tensor
+    counts: Tensor
+
+
+class UniqueCounts(NamedTuple):
+    """The different elements, and how often each is met."""
+
+    values: Tensor
+    counts: Tensor
+
+
+class UniqueInverse(NamedTuple):
+    """The different elements, and which one each element is."""
+
+    values: Tensor
+    inverse_indices: Tensor
+
+
+def unique_all(x: Any) -> UniqueAll:
+    """Return the different elements with all that `unique` can tell; each nan is one of its own."""
+    return UniqueAll(*unique(x, True, True, True, equal_nan=False))
+
+
+def unique_counts(x: Any) -> UniqueCounts:
+    """Return the different elements, and how often each is met; each nan is one of its own."""
+    return UniqueCounts(*unique(x, return_counts=True, equal_nan=False))
+
+
+def unique_inverse(x: Any) -> UniqueInverse:
+    """Return the different elements, and where each element is among them; no two nan are one."""
+    return UniqueInverse(*unique(x, return_inverse=True, equal_nan=False))
+
+
+def unique_values(x: Any) -> Tensor:
+    """Return the different elements, as `unique`; each nan is one of its own."""
+    return unique(x, equal_nan=False)  # type: ignore[no-any-return]
 
 
 def union1d(ar1: Any, ar2: Any) -> Tensor:

@@ -683,8 +683,10 @@ def copy(a: Any, order: str = "K", subok: bool = False) -> Tensor:
 
 def astype_(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Tensor:
     """Convert the elements; g is converted back, and ends where the new dtype is not inexact."""
-    if device is not None:
-        raise TypeError("astype: device= is not supported: use backpass.core.to_device")
+    if device is not None and device != getattr(as_operand(x), "device", "cpu"):
+        raise TypeError(
+            f"astype: device={device!r} is not where the array lies: use backpass.core.to_device"
+        )
     return astype(x, dtype=dtype)  # type: ignore[no-any-return]
 
 

@@ -9,7 +9,7 @@ import numpy
 from backpass.core.arity import primitive
 from backpass.core.backends import backend_of
 from backpass.core.ops.reductions import argsort_, refuse_order, sorting_kind
-from backpass.core.ops.shaping import as_operand, normalize_axis, ravel
+from backpass.core.ops.shaping import as_operand, flip_, normalize_axis, ravel
 from backpass.core.rules import defjvp, defvjp, linear, nondifferentiable
 from backpass.core.tensor import Tensor
 from backpass.core.values import plain
@@ -106,14 +106,23 @@ def _flattened(a: Any, axis: int | None, name: str) -> tuple[Any, int]:
 
 
 def sort(
-    a: Any, axis: int | None = -1, kind: Any = None, order: Any = None, *, stable: Any = None
+    a: Any,
+    axis: int | None = -1,
+    kind: Any = None,
+    order: Any = None,
+    *,
+    stable: Any = None,
+    descending: bool = False,
 ) -> Tensor:
     """Sort along `axis`, or all elements; each gets the g of its place.
 
-    Equal elements do not share: which of them stands where is `argsort`'s choice.
+    Equal elements do not share: which of them stands where is `argsort`'s choice.  `descending`,
+    the array API standard's, puts the largest first.
     """
     refuse_order("sort", order)
     kind = sorting_kind("sort", kind, stable)
+    if descending:
+        return flip_(sort(a, axis, kind), -1 if axis is None else axis)
     if axis == -1 and kind is None:
         return sort_(a)  # type: ignore[no-any-return]
     a, axis = _flattened(a, axis, "sort")
