@@ -334,8 +334,8 @@ def test_an_array_leaves_the_operator_to_the_tensor():
 
 def test_a_ufunc_without_rule_and_a_method_of_one_say_so():
     t = np.array(X)
-    with pytest.raises(TypeError, match="cannot differentiate nextafter"):
-        numpy.nextafter(t, 1.0)
+    with pytest.raises(TypeError, match="cannot differentiate spacing"):
+        numpy.spacing(t)
     with pytest.raises(TypeError, match=r"add\.reduceat"):
         numpy.add.reduceat(t, [0, 1])
     with pytest.raises(TypeError, match=r"out= is not supported"):
