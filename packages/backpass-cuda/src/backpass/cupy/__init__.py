@@ -97,6 +97,7 @@ from backpass.core.ops.composites import imag_ as imag
 from backpass.core.ops.composites import real_ as real
 from backpass.core.ops.composites import where_ as where
 from backpass.core.ops.creation import Creation as _Creation
+from backpass.core.ops.cumulative import cumprod, cumulative_prod, cumulative_sum
 from backpass.core.ops.differences import diff, gradient
 from backpass.core.ops.elementwise import (
     absolute,
@@ -216,8 +217,27 @@ from backpass.core.ops.linear import (
     vecdot,
     vecmat,
 )
+from backpass.core.ops.nan_reductions import (
+    nancumprod,
+    nancumsum,
+    nanmax,
+    nanmean,
+    nanmin,
+    nanprod,
+    nanstd,
+    nansum,
+    nanvar,
+)
 from backpass.core.ops.padding import pad
 from backpass.core.ops.polynomials import polyfit, polyval
+from backpass.core.ops.quantiles import (
+    median,
+    nanmedian,
+    nanpercentile,
+    nanquantile,
+    percentile,
+    quantile,
+)
 from backpass.core.ops.questions import (
     allclose,
     argwhere,
@@ -330,6 +350,7 @@ from backpass.core.ops.shaping import reshape_ as reshape
 from backpass.core.ops.shaping import roll_ as roll
 from backpass.core.ops.shaping import vstack as row_stack
 from backpass.core.ops.sorting import argpartition, partition, searchsorted, sort
+from backpass.core.ops.statistics import average, corrcoef, cov, ptp
 from backpass.cupy import random
 from backpass.cupy.backend import CupyBackend
 from backpass.cupy.capturing import Captured, capture
@@ -443,6 +464,7 @@ __all__ = [
     "atleast_1d",
     "atleast_2d",
     "atleast_3d",
+    "average",
     "base_repr",
     "binary_repr",
     "bincount",
@@ -478,12 +500,17 @@ __all__ = [
     "conjugate",
     "copy",
     "copysign",
+    "corrcoef",
     "cos",
     "cosh",
     "count_nonzero",
+    "cov",
     "cross",
     "csingle",
+    "cumprod",
     "cumsum",
+    "cumulative_prod",
+    "cumulative_sum",
     "deg2rad",
     "degrees",
     "diag",
@@ -609,6 +636,7 @@ __all__ = [
     "maximum",
     "may_share_memory",
     "mean",
+    "median",
     "meshgrid",
     "mgrid",
     "min",
@@ -622,6 +650,18 @@ __all__ = [
     "nan_to_num",
     "nanargmax",
     "nanargmin",
+    "nancumprod",
+    "nancumsum",
+    "nanmax",
+    "nanmean",
+    "nanmedian",
+    "nanmin",
+    "nanpercentile",
+    "nanprod",
+    "nanquantile",
+    "nanstd",
+    "nansum",
+    "nanvar",
     "ndarray",
     "ndim",
     "ndindex",
@@ -638,6 +678,7 @@ __all__ = [
     "packbits",
     "pad",
     "partition",
+    "percentile",
     "permute_dims",
     "pi",
     "polyfit",
@@ -649,6 +690,8 @@ __all__ = [
     "printoptions",
     "prod",
     "promote_types",
+    "ptp",
+    "quantile",
     "r_",
     "rad2deg",
     "radians",

@@ -32,7 +32,6 @@ from numpy import (
     array_repr,
     array_str,
     asarray_chkfinite,
-    average,
     bartlett,
     base_repr,
     binary_repr,
@@ -56,13 +55,8 @@ from numpy import (
     compress,
     convolve,
     copyto,
-    corrcoef,
     correlate,
-    cov,
     csingle,
-    cumprod,
-    cumulative_prod,
-    cumulative_sum,
     datetime64,
     datetime_as_string,
     datetime_data,
@@ -135,23 +129,10 @@ from numpy import (
     longdouble,
     longlong,
     mask_indices,
-    median,
     memmap,
     mgrid,
     mintypecode,
     nan,
-    nancumprod,
-    nancumsum,
-    nanmax,
-    nanmean,
-    nanmedian,
-    nanmin,
-    nanpercentile,
-    nanprod,
-    nanquantile,
-    nanstd,
-    nansum,
-    nanvar,
     ndarray,
     ndenumerate,
     ndindex,
@@ -161,7 +142,6 @@ from numpy import (
     number,
     object_,
     ogrid,
-    percentile,
     pi,
     piecewise,
     place,
@@ -175,11 +155,9 @@ from numpy import (
     polysub,
     printoptions,
     promote_types,
-    ptp,
     put,
     put_along_axis,
     putmask,
-    quantile,
     recarray,
     record,
     require,
@@ -276,6 +254,7 @@ astype = _plainly(_differentiable.astype, _numpy.astype)
 atleast_1d = _plainly(_differentiable.atleast_1d, _numpy.atleast_1d)
 atleast_2d = _plainly(_differentiable.atleast_2d, _numpy.atleast_2d)
 atleast_3d = _plainly(_differentiable.atleast_3d, _numpy.atleast_3d)
+average = _plainly(_differentiable.average, _numpy.average)
 bincount = _plainly(_differentiable.bincount, _numpy.bincount)
 bitwise_and = _plainly(_differentiable.bitwise_and, _numpy.bitwise_and)
 bitwise_count = _plainly(_differentiable.bitwise_count, _numpy.bitwise_count)
@@ -292,11 +271,16 @@ common_type = _plainly(_differentiable.common_type, _numpy.common_type)
 concatenate = _plainly(_differentiable.concatenate, _numpy.concatenate)
 conj = _plainly(_differentiable.conj, _numpy.conj)
 copy = _plainly(_differentiable.copy, _numpy.copy)
+corrcoef = _plainly(_differentiable.corrcoef, _numpy.corrcoef)
 cos = _plainly(_differentiable.cos, _numpy.cos)
 cosh = _plainly(_differentiable.cosh, _numpy.cosh)
 count_nonzero = _plainly(_differentiable.count_nonzero, _numpy.count_nonzero)
+cov = _plainly(_differentiable.cov, _numpy.cov)
 cross = _plainly(_differentiable.cross, _numpy.cross)
+cumprod = _plainly(_differentiable.cumprod, _numpy.cumprod)
 cumsum = _plainly(_differentiable.cumsum, _numpy.cumsum)
+cumulative_prod = _plainly(_differentiable.cumulative_prod, _numpy.cumulative_prod)
+cumulative_sum = _plainly(_differentiable.cumulative_sum, _numpy.cumulative_sum)
 deg2rad = _plainly(_differentiable.deg2rad, _numpy.deg2rad)
 degrees = _plainly(_differentiable.degrees, _numpy.degrees)
 diag = _plainly(_differentiable.diag, _numpy.diag)
@@ -396,6 +380,7 @@ max = _plainly(_differentiable.max, _numpy.max)
 maximum = _plainly(_differentiable.maximum, _numpy.maximum)
 may_share_memory = _plainly(_differentiable.may_share_memory, _numpy.may_share_memory)
 mean = _plainly(_differentiable.mean, _numpy.mean)
+median = _plainly(_differentiable.median, _numpy.median)
 meshgrid = _plainly(_differentiable.meshgrid, _numpy.meshgrid)
 min = _plainly(_differentiable.min, _numpy.min)
 min_scalar_type = _plainly(_differentiable.min_scalar_type, _numpy.min_scalar_type)
@@ -405,6 +390,18 @@ multiply = _plainly(_differentiable.multiply, _numpy.multiply)
 nan_to_num = _plainly(_differentiable.nan_to_num, _numpy.nan_to_num)
 nanargmax = _plainly(_differentiable.nanargmax, _numpy.nanargmax)
 nanargmin = _plainly(_differentiable.nanargmin, _numpy.nanargmin)
+nancumprod = _plainly(_differentiable.nancumprod, _numpy.nancumprod)
+nancumsum = _plainly(_differentiable.nancumsum, _numpy.nancumsum)
+nanmax = _plainly(_differentiable.nanmax, _numpy.nanmax)
+nanmean = _plainly(_differentiable.nanmean, _numpy.nanmean)
+nanmedian = _plainly(_differentiable.nanmedian, _numpy.nanmedian)
+nanmin = _plainly(_differentiable.nanmin, _numpy.nanmin)
+nanpercentile = _plainly(_differentiable.nanpercentile, _numpy.nanpercentile)
+nanprod = _plainly(_differentiable.nanprod, _numpy.nanprod)
+nanquantile = _plainly(_differentiable.nanquantile, _numpy.nanquantile)
+nanstd = _plainly(_differentiable.nanstd, _numpy.nanstd)
+nansum = _plainly(_differentiable.nansum, _numpy.nansum)
+nanvar = _plainly(_differentiable.nanvar, _numpy.nanvar)
 ndim = _plainly(_differentiable.ndim, _numpy.ndim)
 negative = _plainly(_differentiable.negative, _numpy.negative)
 nonzero = _plainly(_differentiable.nonzero, _numpy.nonzero)
@@ -415,10 +412,13 @@ outer = _plainly(_differentiable.outer, _numpy.outer)
 packbits = _plainly(_differentiable.packbits, _numpy.packbits)
 pad = _plainly(_differentiable.pad, _numpy.pad)
 partition = _plainly(_differentiable.partition, _numpy.partition)
+percentile = _plainly(_differentiable.percentile, _numpy.percentile)
 permute_dims = _plainly(_differentiable.permute_dims, _numpy.permute_dims)
 positive = _plainly(_differentiable.positive, _numpy.positive)
 power = _plainly(_differentiable.power, _numpy.power)
 prod = _plainly(_differentiable.prod, _numpy.prod)
+ptp = _plainly(_differentiable.ptp, _numpy.ptp)
+quantile = _plainly(_differentiable.quantile, _numpy.quantile)
 rad2deg = _plainly(_differentiable.rad2deg, _numpy.rad2deg)
 radians = _plainly(_differentiable.radians, _numpy.radians)
 ravel = _plainly(_differentiable.ravel, _numpy.ravel)

@@ -20,20 +20,24 @@ from backpass.core.ops import (
     cleaning,
     composites,
     creation,
+    cumulative,
     differences,
     elementwise,
     floating,
     linear,
     methods,
+    nan_reductions,
     padding,
     plain_numpy,
     polynomials,
+    quantiles,
     questions,
     reductions,
     rounding,
     sets,
     shaping,
     sorting,
+    statistics,
 )
 from backpass.core.values import plain
 
@@ -124,6 +128,10 @@ FUNCTIONS |= {
         (floating, "frexp ldexp modf nextafter"),
         (polynomials, "polyfit polyval"),
         (assembling, "block select"),
+        (cumulative, "cumprod cumulative_prod cumulative_sum"),
+        (nan_reductions, "nancumprod nancumsum nanmax nanmean nanmin nanprod nanstd nansum nanvar"),
+        (quantiles, "median nanmedian nanpercentile nanquantile percentile quantile"),
+        (statistics, "average corrcoef cov ptp"),
         (sets, "bincount digitize intersect1d isin setdiff1d setxor1d union1d unique unique_all"),
         (sets, "unique_counts unique_inverse unique_values"),
     )
@@ -135,9 +143,9 @@ FUNCTIONS |= {
 
 operators.methods |= {
     name: FUNCTIONS[name]
-    for name in "all any argmax argmin argpartition argsort clip conj conjugate cumsum diagonal "
-    "dot imag max mean min nonzero prod ravel real repeat round searchsorted squeeze std sum "
-    "swapaxes trace var".split()
+    for name in "all any argmax argmin argpartition argsort clip conj conjugate cumprod cumsum "
+    "diagonal dot imag max mean min nonzero prod ravel real repeat round searchsorted squeeze std "
+    "sum swapaxes trace var".split()
 }
 operators.methods |= methods.METHODS
 # From NumPy's own table: asking it for a name that is deprecated would warn.

@@ -140,7 +140,6 @@ HINTS: dict[str, str] = {
     "byteswap": "use t.value.byteswap()",
     "choose": "use backpass.numpy.select, or where",
     "compress": "use t[mask]",
-    "cumprod": "use exp(cumsum(log(t))) where t is positive",
     "getfield": "use t.value.getfield(), or t.astype(dtype)",
     "setfield": "write by assignment: t[...] = values",
     "itemset": "use t[index] = value",

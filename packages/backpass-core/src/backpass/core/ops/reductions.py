@@ -169,11 +169,15 @@ def mean_(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False, where: A
     """Mean over axes."""
     if where is None:
         return xp.mean(x, axis=axis, keepdims=keepdims)
-    # The mean of a mask's elements is that of all, made larger; so half precision adds in single.
     kept = _kept(xp, x, where, 0)
     n = _held(xp, kept, where, axis, keepdims)
-    ans = xp.mean(kept, axis=axis, keepdims=keepdims)
-    return (ans * (count(kept, axis) / n)).astype(ans.dtype)
+    if kept.dtype == "float16":
+        # The mean of a mask's elements is that of all, made larger: it is added in single.
+        ans = xp.mean(kept, axis=axis, keepdims=keepdims)
+        return (ans * (count(kept, axis) / n)).astype(ans.dtype)
+    total = xp.sum(kept, axis=axis, keepdims=keepdims)
+    made = total / n
+    return made.astype(total.dtype) if total.dtype.kind in "fc" else made
 
 
 def _mean_vjp(
@@ -226,8 +230,8 @@ _TINY = {c: float(numpy.finfo(c).tiny) for c in "efdFD"}
 _FEW = 64
 
 
-def _by_division(ans: Any, x: Any, n: int) -> bool:
-    """Tell whether the product of all over one of them is the product of the others.
+def by_division(ans: Any, x: Any, n: int) -> bool:
+    """Tell whether a product of n factors over one of them is the product of the others.
 
     Not where one is 0, or where the product has left the range in which floats are precise.  Nor is
     it taken where few factors are differentiated again: there the second derivative of each factor
@@ -272,7 +276,7 @@ def _others_by_halves(x: Any) -> Any:
 
 def _prod_derivative(ans: Any, x: Any, axis: Any, keepdims: bool, initial: Any, where_: Any) -> Any:
     """Return, for each element, the product of the others that are reduced with it."""
-    if _by_division(ans, x, count(x, axis)):
+    if by_division(ans, x, count(x, axis)):
         return _masked(divide.op(expand(ans, x, axis, keepdims), x), where_)
     ones = x if where_ is None else where.op(where_, x, 1.0)
     shape = x.shape

@@ -17,7 +17,7 @@ from backpass.core.values import plain
 # ----- permutations along an axis ---------------------------------------------------------------
 
 
-def _along(xp: Any, order: Any, axis: int) -> Any:
+def along_axis(xp: Any, order: Any, axis: int) -> Any:
     """Return the index that takes the places `order` along `axis`, and every other axis whole."""
     if order.ndim == 1:
         return order
@@ -33,14 +33,14 @@ def _along(xp: Any, order: Any, axis: int) -> Any:
 @primitive
 def permute(xp: Any, x: Any, *, order: Any, axis: int) -> Any:
     """Take the elements in an order along an axis; g is put back in the old one."""
-    return x[_along(xp, order, axis)]
+    return x[along_axis(xp, order, axis)]
 
 
 @primitive
 def permute_back(xp: Any, x: Any, *, order: Any, axis: int) -> Any:
     """Put the elements where an order has taken them from; g is taken in that order."""
     made = xp.empty_like(x)
-    made[_along(xp, order, axis)] = x
+    made[along_axis(xp, order, axis)] = x
     return made
 
 
