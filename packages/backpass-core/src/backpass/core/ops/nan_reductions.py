@@ -44,12 +44,12 @@ def _held(mask: Any, shape: tuple[int, ...], axis: Any, keepdims: bool) -> Any:
     return sum_.op(broadcast_to.op(mask, shape=shape), axis=axis, keepdims=keepdims)
 
 
-def nan_where(missing: Any, made: Any, text: str) -> Tensor:
+def nan_where(missing: Any, made: Any, text: str, stacklevel: int = 4) -> Tensor:
     """Put nan where nothing was left, and warn as NumPy does; a device is not waited for."""
     if isinstance(missing, numpy.ndarray | numpy.generic):
         if not missing.any():
             return as_tensors(made)  # type: ignore[no-any-return]
-        warnings.warn(text, RuntimeWarning, stacklevel=4)
+        warnings.warn(text, RuntimeWarning, stacklevel=stacklevel)
     return as_tensors(_choose(missing, math.nan, made))  # type: ignore[no-any-return]
 
 
@@ -142,7 +142,7 @@ def nanmean(
         made = divide(total, n)
     if made.dtype != total.dtype:
         made = astype(made, dtype=total.dtype)
-    return nan_where(less_equal.op(n, 0), made, "Mean of empty slice")
+    return nan_where(less_equal.op(n, 0), made, "Mean of empty slice", stacklevel=3)
 
 
 def _moment(

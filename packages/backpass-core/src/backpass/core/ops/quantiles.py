@@ -127,7 +127,8 @@ def _ranks(x: Any, places: Any, skip_nan: bool) -> tuple[Any, Any, Any]:
         of_places = ranks[along_axis(xp, places, -1)]
     ranks = permute_back.op(ranks, order=order, axis=x.ndim - 1)
     index = along_axis(xp, ranks, -1)
-    ties = scatter.op(xp.ones(x.shape, "int64"), index=index, shape=x.shape)
+    # int32: CuPy adds no int64 at indices.
+    ties = scatter.op(xp.ones(x.shape, "int32"), index=index, shape=x.shape)
     shares = (1.0 / xp.maximum(ties, 1)).astype(x.dtype)
     return index, along_axis(xp, of_places, -1), shares
 
@@ -295,13 +296,15 @@ def _held(rows: _Rows) -> Any:
     return int(held.ravel()[0]) if held.size and (held == held.ravel()[0]).all() else held
 
 
-def _or_nan(rows: _Rows, held: Any, made: Tensor, of_q: tuple[int, ...] = ()) -> Tensor:
+def _or_nan(
+    rows: _Rows, held: Any, made: Tensor, of_q: tuple[int, ...] = (), stacklevel: int = 4
+) -> Tensor:
     """Put nan where no element is left."""
     if numpy.all(held):
         return made
     missing = numpy.broadcast_to(held == 0, (*rows.x.shape[:-1], math.prod(of_q)))
     missing = rows.result(_beside(rows.x, missing), of_q).value
-    return nan_where(missing, made, "All-NaN slice encountered")
+    return nan_where(missing, made, "All-NaN slice encountered", stacklevel)
 
 
 def _beside(x: Any, made: Any) -> Any:
@@ -419,7 +422,7 @@ def _quantile(
     else:
         found = _unweighted(rows.x, flat, n, method, skip_nan, weak)
     made = rows.result(found, of_q)
-    return _or_nan(rows, held, made, of_q) if skip_nan else made
+    return _or_nan(rows, held, made, of_q, 5) if skip_nan else made
 
 
 def _checked(name: str, q: Any) -> Any:

@@ -18,6 +18,7 @@ from backpass.core.ops.elementwise import (
     minimum,
     multiply,
     real,
+    rint,
     sqrt,
     subtract,
 )
@@ -171,7 +172,7 @@ def _frequencies(weights: Any, n: int, beside: Any) -> Any:
             "stop_gradient(fweights)"
         )
     weights = plain(_observations("fweights", weights, n, beside))
-    if bool((weights != weights.round()).any()):
+    if bool((weights != rint.op(weights)).any()):
         raise TypeError("cov: fweights must be whole numbers: use aweights for others")
     return weights
 
