@@ -72,7 +72,7 @@ CASES: list[Case] = [
             lambda np, x, name=name: getattr(np, name)(x, axis=0),
             (2, 3),
             label="of_numbers",
-            without="autograd",
+            without="autograd jax",
         )
         for name in ("nansum", "nanprod", *_MOMENTS, *_EXTREMES, "nancumsum", "nancumprod")
     ),

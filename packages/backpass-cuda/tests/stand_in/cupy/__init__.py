@@ -885,6 +885,7 @@ _METHODS = {
     "argmin": argmin,
     "mean": mean,
     "prod": prod,
+    "cumprod": cumprod,
     "max": max,
     "min": min,
     "any": any,
