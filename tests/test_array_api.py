@@ -79,7 +79,7 @@ ARGUMENTS = {
     "result_type": (X, X),
     "broadcast_shapes": ((2, 1), (1, 3)),
     "isin": (N, N[0]),
-    "take": (X, N[0] % 2),
+    "take": (V, N[0] % 2),
     "take_along_axis": (X, N % 2),
     "concat": ([X, Y],),
     "expand_dims": (X, 1),

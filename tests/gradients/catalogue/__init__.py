@@ -2,22 +2,26 @@
 
 from ..cases import Case
 from . import (
+    applying,
     assembling,
     choosing,
     cleaning,
     creation,
     cumulative,
     differences,
+    editing,
     elementwise,
     fft,
     incomplete,
     indexing,
     integrate,
+    interpolation,
     linalg,
     linear,
     nan_reductions,
     network,
     padding,
+    picking,
     polynomials,
     quantiles,
     reductions,
@@ -28,6 +32,7 @@ from . import (
     special,
     statistics,
     stats,
+    writing,
 )
 
 FAMILIES = (
@@ -48,6 +53,11 @@ FAMILIES = (
     quantiles,
     cleaning,
     assembling,
+    picking,
+    writing,
+    editing,
+    applying,
+    interpolation,
     special,
     fft,
     signal,

@@ -34,6 +34,15 @@ CASES: list[Case] = [
         Argument((6,)),
         label="conditions_of_x",
     ),
+    case("vander", lambda np, x: np.vander(x), (3,), complex=True, without="autograd"),
+    case(
+        "vander",
+        lambda np, x: np.vander(x, 4, increasing=True),
+        (2,),
+        label="increasing",
+        without="autograd",
+    ),
+    case("vander", lambda np, x: np.vander(x, 0), (2,), label="nothing", without="autograd"),
     case(
         "r_",
         lambda np, x, y: np.r_[x, 0.5, 1:4, y],

@@ -102,6 +102,43 @@ CASES: list[Case] = [
         label="coordinates_and_step",
         without="autograd jax",
     ),
+    case("ediff1d", lambda np, x: np.ediff1d(x), (2, 3), complex=True, without="autograd"),
+    case(
+        "ediff1d",
+        lambda np, x, y, z: np.ediff1d(x, to_end=y, to_begin=z),
+        (4,),
+        (2,),
+        (),
+        label="ends",
+        without="autograd",
+    ),
+    case("trapezoid", lambda np, y: np.trapezoid(y), (4,), complex=True, without="autograd"),
+    case(
+        "trapezoid",
+        lambda np, y, h: np.trapezoid(y, dx=h, axis=0),
+        (4, 2),
+        _STEP,
+        label="step",
+        without="autograd",
+    ),
+    case(
+        "trapezoid",
+        lambda np, y, x: np.trapezoid(y, x, axis=1),
+        (2, 4, 2),
+        (4,),
+        label="places",
+        without="autograd",
+    ),
+    case("trapezoid", lambda np, y, x: np.trapezoid(y, x), (2, 4), (2, 4), label="grid"),
+    case("unwrap", lambda np, x: np.unwrap(x), Argument((6,), -9, 9), without="autograd"),
+    case(
+        "unwrap",
+        lambda np, x, period: np.unwrap(x, 1.5, 0, period=period),
+        Argument((5, 2), -4, 4),
+        Argument((), 1.1, 1.3),
+        label="period",
+        without="autograd jax",
+    ),
 ]
 LIMITS = {
     "jax": {

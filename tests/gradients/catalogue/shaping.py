@@ -66,6 +66,15 @@ CASES: list[Case] = [
     *_one("broadcast_to", (3,), ("", ((2, 3),), {}), ("3d", ((2, 1, 3),), {})),
     *_one("broadcast_to", (2, 1), ("column", ((2, 3),), {}), ("new_axes", ((4, 2, 3),), {})),
     *_one("broadcast_to", (), ("0d", ((2, 3),), {}), ("to_0d", ((),), {})),
+    case(
+        "broadcast_arrays",
+        lambda np, x, y, z: np.broadcast_arrays(x, y, z),
+        (3,),
+        (2, 1),
+        (),
+        complex=True,
+        without="autograd",
+    ),
     *_one("broadcast_to", (1, 3), ("empty", ((0, 3),), {})),
     # ----- axes -----
     *_one("transpose", (2, 3), ("", (), {}), ("axes", ((1, 0),), {})),
@@ -167,6 +176,7 @@ CASES: list[Case] = [
     *_one(
         "diag", (3,), ("of_vector", (), {}), ("of_vector_1", (1,), {}), ("of_vector_-2", (-2,), {})
     ),
+    *_one("diagflat", (2, 2), ("", (), {}), ("-1", (-1,), {}), without="autograd"),
     *_one("diag", (0,), ("of_nothing", (), {}), ("of_nothing_1", (1,), {})),
     *_one("trace", (3, 3), ("", (), {}), ("1", (1,), {}), ("-1", (-1,), {})),
     *_one("trace", (2, 3, 2), ("axes", (0, 0, 2), {}), ("offset_axes", (-1, 1, 0), {})),

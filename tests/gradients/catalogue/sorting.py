@@ -39,6 +39,7 @@ CASES: list[Case] = [
     case("sort", _sort(kind="heapsort"), (6,), label="heapsort", without="autograd jax cupy"),
     case("sort", _sort(stable=True, axis=0), (3, 2), label="stable", without="autograd"),
     case("sort", lambda np, x: np.sort(x * x)[::-1] * x, (5,), label="of_squares"),
+    case("sort_complex", lambda np, x: np.sort_complex(x), (5,), complex=True, without="autograd"),
     case("sort", _in_place, (2, 5), label="in_place", without="autograd jax"),
     case("partition", _partition(3), (7,), complex=True, without="jax"),
     case("partition", _partition(-2), (6,), label="negative", without="jax"),

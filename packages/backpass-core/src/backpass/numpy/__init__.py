@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 import numpy as _numpy
+from backpass.core.ops.applying import apply_along_axis, apply_over_axes, piecewise
 from backpass.core.ops.assembling import Concatenator as _Concatenator
 from backpass.core.ops.assembling import Grid as _Grid
 from backpass.core.ops.assembling import block, select
@@ -26,7 +27,8 @@ from backpass.core.ops.composites import real_ as real
 from backpass.core.ops.composites import where_ as where
 from backpass.core.ops.creation import Creation as _Creation
 from backpass.core.ops.cumulative import cumprod, cumulative_prod, cumulative_sum
-from backpass.core.ops.differences import diff, gradient
+from backpass.core.ops.differences import diff, ediff1d, gradient, trapezoid, unwrap
+from backpass.core.ops.editing import delete, insert, resize, trim_zeros
 from backpass.core.ops.elementwise import (
     absolute,
     add,
@@ -131,6 +133,7 @@ from backpass.core.ops.elementwise import remainder as mod
 from backpass.core.ops.elementwise import right_shift as bitwise_right_shift
 from backpass.core.ops.elementwise import trunc as fix
 from backpass.core.ops.floating import frexp, ldexp, modf, nextafter
+from backpass.core.ops.interpolation import interp
 from backpass.core.ops.linear import (
     cross,
     dot,
@@ -157,6 +160,7 @@ from backpass.core.ops.nan_reductions import (
     nanvar,
 )
 from backpass.core.ops.padding import pad
+from backpass.core.ops.picking import choose, compress, extract, take, take_along_axis
 from backpass.core.ops.polynomials import polyfit, polyval
 from backpass.core.ops.quantiles import (
     median,
@@ -238,10 +242,12 @@ from backpass.core.ops.shaping import (
     atleast_1d,
     atleast_2d,
     atleast_3d,
+    broadcast_arrays,
     column_stack,
     concatenate,
     copy,
     diag,
+    diagflat,
     diagonal,
     dsplit,
     dstack,
@@ -277,8 +283,10 @@ from backpass.core.ops.shaping import flip_ as flip
 from backpass.core.ops.shaping import reshape_ as reshape
 from backpass.core.ops.shaping import roll_ as roll
 from backpass.core.ops.shaping import vstack as row_stack
-from backpass.core.ops.sorting import argpartition, partition, searchsorted, sort
 from backpass.core.ops.statistics import average, corrcoef, cov, ptp
+from backpass.core.ops.sorting import argpartition, partition, searchsorted, sort, sort_complex
+from backpass.core.ops.vandermonde import vander
+from backpass.core.ops.writing import copyto, fill_diagonal, place, put, put_along_axis, putmask
 from backpass.numpy import random
 from numpy import (
     False_,
@@ -429,6 +437,8 @@ __all__ = [
     "angle",
     "any",
     "append",
+    "apply_along_axis",
+    "apply_over_axes",
     "arange",
     "arccos",
     "arccosh",
@@ -475,6 +485,7 @@ __all__ = [
     "block",
     "bool",
     "bool_",
+    "broadcast_arrays",
     "broadcast_shapes",
     "broadcast_to",
     "byte",
@@ -483,6 +494,7 @@ __all__ = [
     "cbrt",
     "cdouble",
     "ceil",
+    "choose",
     "clip",
     "clongdouble",
     "column_stack",
@@ -490,6 +502,7 @@ __all__ = [
     "complex64",
     "complex128",
     "complexfloating",
+    "compress",
     "concat",
     "concatenate",
     "conj",
@@ -497,6 +510,7 @@ __all__ = [
     "copy",
     "copysign",
     "corrcoef",
+    "copyto",
     "cos",
     "cosh",
     "count_nonzero",
@@ -509,9 +523,11 @@ __all__ = [
     "cumulative_sum",
     "deg2rad",
     "degrees",
+    "delete",
     "diag",
     "diag_indices",
     "diag_indices_from",
+    "diagflat",
     "diagonal",
     "diff",
     "digitize",
@@ -523,6 +539,7 @@ __all__ = [
     "dstack",
     "dtype",
     "e",
+    "ediff1d",
     "einsum",
     "empty",
     "empty_like",
@@ -534,9 +551,11 @@ __all__ = [
     "exp2",
     "expand_dims",
     "expm1",
+    "extract",
     "eye",
     "fabs",
     "fft",
+    "fill_diagonal",
     "finfo",
     "fix",
     "flatnonzero",
@@ -580,6 +599,7 @@ __all__ = [
     "inexact",
     "inf",
     "inner",
+    "insert",
     "int8",
     "int16",
     "int32",
@@ -587,6 +607,7 @@ __all__ = [
     "int_",
     "intc",
     "integer",
+    "interp",
     "intersect1d",
     "intp",
     "invert",
@@ -681,6 +702,8 @@ __all__ = [
     "percentile",
     "permute_dims",
     "pi",
+    "piecewise",
+    "place",
     "polyfit",
     "polyval",
     "positive",
@@ -691,6 +714,9 @@ __all__ = [
     "promote_types",
     "ptp",
     "quantile",
+    "put",
+    "put_along_axis",
+    "putmask",
     "r_",
     "rad2deg",
     "radians",
@@ -703,6 +729,7 @@ __all__ = [
     "remainder",
     "repeat",
     "reshape",
+    "resize",
     "result_type",
     "right_shift",
     "rint",
@@ -731,6 +758,7 @@ __all__ = [
     "sinh",
     "size",
     "sort",
+    "sort_complex",
     "split",
     "sqrt",
     "square",
@@ -740,16 +768,20 @@ __all__ = [
     "subtract",
     "sum",
     "swapaxes",
+    "take",
+    "take_along_axis",
     "tan",
     "tanh",
     "tensordot",
     "tile",
     "trace",
     "transpose",
+    "trapezoid",
     "tri",
     "tril",
     "tril_indices",
     "tril_indices_from",
+    "trim_zeros",
     "triu",
     "triu_indices",
     "triu_indices_from",
@@ -775,7 +807,9 @@ __all__ = [
     "unravel_index",
     "unsignedinteger",
     "unstack",
+    "unwrap",
     "ushort",
+    "vander",
     "var",
     "vdot",
     "vecdot",

@@ -87,6 +87,7 @@ from numpy import (
     ushort,
 )
 
+from backpass.core.ops.applying import apply_along_axis, apply_over_axes, piecewise
 from backpass.core.ops.assembling import Concatenator as _Concatenator
 from backpass.core.ops.assembling import Grid as _Grid
 from backpass.core.ops.assembling import block, select
@@ -98,7 +99,8 @@ from backpass.core.ops.composites import real_ as real
 from backpass.core.ops.composites import where_ as where
 from backpass.core.ops.creation import Creation as _Creation
 from backpass.core.ops.cumulative import cumprod, cumulative_prod, cumulative_sum
-from backpass.core.ops.differences import diff, gradient
+from backpass.core.ops.differences import diff, ediff1d, gradient, trapezoid, unwrap
+from backpass.core.ops.editing import delete, insert, resize, trim_zeros
 from backpass.core.ops.elementwise import (
     absolute,
     add,
@@ -203,6 +205,7 @@ from backpass.core.ops.elementwise import remainder as mod
 from backpass.core.ops.elementwise import right_shift as bitwise_right_shift
 from backpass.core.ops.elementwise import trunc as fix
 from backpass.core.ops.floating import frexp, ldexp, modf, nextafter
+from backpass.core.ops.interpolation import interp
 from backpass.core.ops.linear import (
     cross,
     dot,
@@ -229,6 +232,7 @@ from backpass.core.ops.nan_reductions import (
     nanvar,
 )
 from backpass.core.ops.padding import pad
+from backpass.core.ops.picking import choose, compress, extract, take, take_along_axis
 from backpass.core.ops.polynomials import polyfit, polyval
 from backpass.core.ops.quantiles import (
     median,
@@ -310,10 +314,12 @@ from backpass.core.ops.shaping import (
     atleast_1d,
     atleast_2d,
     atleast_3d,
+    broadcast_arrays,
     column_stack,
     concatenate,
     copy,
     diag,
+    diagflat,
     diagonal,
     dsplit,
     dstack,
@@ -349,8 +355,10 @@ from backpass.core.ops.shaping import flip_ as flip
 from backpass.core.ops.shaping import reshape_ as reshape
 from backpass.core.ops.shaping import roll_ as roll
 from backpass.core.ops.shaping import vstack as row_stack
-from backpass.core.ops.sorting import argpartition, partition, searchsorted, sort
 from backpass.core.ops.statistics import average, corrcoef, cov, ptp
+from backpass.core.ops.sorting import argpartition, partition, searchsorted, sort, sort_complex
+from backpass.core.ops.vandermonde import vander
+from backpass.core.ops.writing import copyto, fill_diagonal, place, put, put_along_axis, putmask
 from backpass.cupy import random
 from backpass.cupy.backend import CupyBackend
 from backpass.cupy.capturing import Captured, capture
@@ -433,6 +441,8 @@ __all__ = [
     "angle",
     "any",
     "append",
+    "apply_along_axis",
+    "apply_over_axes",
     "arange",
     "arccos",
     "arccosh",
@@ -479,6 +489,7 @@ __all__ = [
     "block",
     "bool",
     "bool_",
+    "broadcast_arrays",
     "broadcast_shapes",
     "broadcast_to",
     "byte",
@@ -488,12 +499,14 @@ __all__ = [
     "cbrt",
     "cdouble",
     "ceil",
+    "choose",
     "clip",
     "column_stack",
     "common_type",
     "complex64",
     "complex128",
     "complexfloating",
+    "compress",
     "concat",
     "concatenate",
     "conj",
@@ -501,6 +514,7 @@ __all__ = [
     "copy",
     "copysign",
     "corrcoef",
+    "copyto",
     "cos",
     "cosh",
     "count_nonzero",
@@ -513,9 +527,11 @@ __all__ = [
     "cumulative_sum",
     "deg2rad",
     "degrees",
+    "delete",
     "diag",
     "diag_indices",
     "diag_indices_from",
+    "diagflat",
     "diagonal",
     "diff",
     "digitize",
@@ -527,6 +543,7 @@ __all__ = [
     "dstack",
     "dtype",
     "e",
+    "ediff1d",
     "einsum",
     "empty",
     "empty_like",
@@ -536,9 +553,11 @@ __all__ = [
     "exp2",
     "expand_dims",
     "expm1",
+    "extract",
     "eye",
     "fabs",
     "fft",
+    "fill_diagonal",
     "finfo",
     "fix",
     "flatnonzero",
@@ -581,6 +600,7 @@ __all__ = [
     "inexact",
     "inf",
     "inner",
+    "insert",
     "int8",
     "int16",
     "int32",
@@ -588,6 +608,7 @@ __all__ = [
     "int_",
     "intc",
     "integer",
+    "interp",
     "intersect1d",
     "intp",
     "invert",
@@ -681,6 +702,8 @@ __all__ = [
     "percentile",
     "permute_dims",
     "pi",
+    "piecewise",
+    "place",
     "polyfit",
     "polyval",
     "positive",
@@ -692,6 +715,9 @@ __all__ = [
     "promote_types",
     "ptp",
     "quantile",
+    "put",
+    "put_along_axis",
+    "putmask",
     "r_",
     "rad2deg",
     "radians",
@@ -704,6 +730,7 @@ __all__ = [
     "remainder",
     "repeat",
     "reshape",
+    "resize",
     "result_type",
     "right_shift",
     "rint",
@@ -731,6 +758,7 @@ __all__ = [
     "sinh",
     "size",
     "sort",
+    "sort_complex",
     "split",
     "sqrt",
     "square",
@@ -740,16 +768,20 @@ __all__ = [
     "subtract",
     "sum",
     "swapaxes",
+    "take",
+    "take_along_axis",
     "tan",
     "tanh",
     "tensordot",
     "tile",
     "trace",
     "transpose",
+    "trapezoid",
     "tri",
     "tril",
     "tril_indices",
     "tril_indices_from",
+    "trim_zeros",
     "triu",
     "triu_indices",
     "triu_indices_from",
@@ -775,7 +807,9 @@ __all__ = [
     "unravel_index",
     "unsignedinteger",
     "unstack",
+    "unwrap",
     "ushort",
+    "vander",
     "var",
     "vdot",
     "vecdot",

@@ -26,8 +26,6 @@ from numpy import (
     ScalarType,
     True_,
     __array_namespace_info__,
-    apply_along_axis,
-    apply_over_axes,
     array2string,
     array_repr,
     array_str,
@@ -39,7 +37,6 @@ from numpy import (
     bool,
     bool_,
     broadcast,
-    broadcast_arrays,
     broadcast_shapes,
     busday_count,
     busday_offset,
@@ -47,31 +44,23 @@ from numpy import (
     byte,
     bytes_,
     cdouble,
-    choose,
     clongdouble,
     complex64,
     complex128,
     complexfloating,
-    compress,
     convolve,
-    copyto,
     correlate,
     csingle,
     datetime64,
     datetime_as_string,
     datetime_data,
-    delete,
-    diagflat,
     double,
     dtype,
     e,
-    ediff1d,
     einsum_path,
     errstate,
     euler_gamma,
     exceptions,
-    extract,
-    fill_diagonal,
     finfo,
     flatiter,
     flexible,
@@ -107,7 +96,6 @@ from numpy import (
     index_exp,
     inexact,
     inf,
-    insert,
     int8,
     int16,
     int32,
@@ -115,7 +103,6 @@ from numpy import (
     int_,
     intc,
     integer,
-    interp,
     intp,
     is_busday,
     isdtype,
@@ -143,8 +130,6 @@ from numpy import (
     object_,
     ogrid,
     pi,
-    piecewise,
-    place,
     poly,
     poly1d,
     polyadd,
@@ -155,13 +140,9 @@ from numpy import (
     polysub,
     printoptions,
     promote_types,
-    put,
-    put_along_axis,
-    putmask,
     recarray,
     record,
     require,
-    resize,
     roots,
     s_,
     save,
@@ -175,14 +156,9 @@ from numpy import (
     short,
     signedinteger,
     single,
-    sort_complex,
     spacing,
     str_,
-    take,
-    take_along_axis,
     timedelta64,
-    trapezoid,
-    trim_zeros,
     typecodes,
     ubyte,
     ufunc,
@@ -196,9 +172,7 @@ from numpy import (
     ulong,
     ulonglong,
     unsignedinteger,
-    unwrap,
     ushort,
-    vander,
     vectorize,
     void,
 )
@@ -228,6 +202,8 @@ amin = _plainly(_differentiable.amin, _numpy.amin)
 angle = _plainly(_differentiable.angle, _numpy.angle)
 any = _plainly(_differentiable.any, _numpy.any)
 append = _plainly(_differentiable.append, _numpy.append)
+apply_along_axis = _plainly(_differentiable.apply_along_axis, _numpy.apply_along_axis)
+apply_over_axes = _plainly(_differentiable.apply_over_axes, _numpy.apply_over_axes)
 arange = _plainly(_differentiable.arange, _numpy.arange)
 arccos = _plainly(_differentiable.arccos, _numpy.arccos)
 arccosh = _plainly(_differentiable.arccosh, _numpy.arccosh)
@@ -261,17 +237,21 @@ bitwise_count = _plainly(_differentiable.bitwise_count, _numpy.bitwise_count)
 bitwise_or = _plainly(_differentiable.bitwise_or, _numpy.bitwise_or)
 bitwise_xor = _plainly(_differentiable.bitwise_xor, _numpy.bitwise_xor)
 block = _plainly(_differentiable.block, _numpy.block)
+broadcast_arrays = _plainly(_differentiable.broadcast_arrays, _numpy.broadcast_arrays)
 broadcast_to = _plainly(_differentiable.broadcast_to, _numpy.broadcast_to)
 can_cast = _plainly(_differentiable.can_cast, _numpy.can_cast)
 cbrt = _plainly(_differentiable.cbrt, _numpy.cbrt)
 ceil = _plainly(_differentiable.ceil, _numpy.ceil)
+choose = _plainly(_differentiable.choose, _numpy.choose)
 clip = _plainly(_differentiable.clip, _numpy.clip)
 column_stack = _plainly(_differentiable.column_stack, _numpy.column_stack)
 common_type = _plainly(_differentiable.common_type, _numpy.common_type)
+compress = _plainly(_differentiable.compress, _numpy.compress)
 concatenate = _plainly(_differentiable.concatenate, _numpy.concatenate)
 conj = _plainly(_differentiable.conj, _numpy.conj)
 copy = _plainly(_differentiable.copy, _numpy.copy)
 corrcoef = _plainly(_differentiable.corrcoef, _numpy.corrcoef)
+copyto = _plainly(_differentiable.copyto, _numpy.copyto)
 cos = _plainly(_differentiable.cos, _numpy.cos)
 cosh = _plainly(_differentiable.cosh, _numpy.cosh)
 count_nonzero = _plainly(_differentiable.count_nonzero, _numpy.count_nonzero)
@@ -283,9 +263,11 @@ cumulative_prod = _plainly(_differentiable.cumulative_prod, _numpy.cumulative_pr
 cumulative_sum = _plainly(_differentiable.cumulative_sum, _numpy.cumulative_sum)
 deg2rad = _plainly(_differentiable.deg2rad, _numpy.deg2rad)
 degrees = _plainly(_differentiable.degrees, _numpy.degrees)
+delete = _plainly(_differentiable.delete, _numpy.delete)
 diag = _plainly(_differentiable.diag, _numpy.diag)
 diag_indices = _plainly(_differentiable.diag_indices, _numpy.diag_indices)
 diag_indices_from = _plainly(_differentiable.diag_indices_from, _numpy.diag_indices_from)
+diagflat = _plainly(_differentiable.diagflat, _numpy.diagflat)
 diagonal = _plainly(_differentiable.diagonal, _numpy.diagonal)
 diff = _plainly(_differentiable.diff, _numpy.diff)
 digitize = _plainly(_differentiable.digitize, _numpy.digitize)
@@ -294,6 +276,7 @@ divmod = _plainly(_differentiable.divmod, _numpy.divmod)
 dot = _plainly(_differentiable.dot, _numpy.dot)
 dsplit = _plainly(_differentiable.dsplit, _numpy.dsplit)
 dstack = _plainly(_differentiable.dstack, _numpy.dstack)
+ediff1d = _plainly(_differentiable.ediff1d, _numpy.ediff1d)
 einsum = _plainly(_differentiable.einsum, _numpy.einsum)
 empty = _plainly(_differentiable.empty, _numpy.empty)
 empty_like = _plainly(_differentiable.empty_like, _numpy.empty_like)
@@ -302,8 +285,10 @@ exp = _plainly(_differentiable.exp, _numpy.exp)
 exp2 = _plainly(_differentiable.exp2, _numpy.exp2)
 expand_dims = _plainly(_differentiable.expand_dims, _numpy.expand_dims)
 expm1 = _plainly(_differentiable.expm1, _numpy.expm1)
+extract = _plainly(_differentiable.extract, _numpy.extract)
 eye = _plainly(_differentiable.eye, _numpy.eye)
 fabs = _plainly(_differentiable.fabs, _numpy.fabs)
+fill_diagonal = _plainly(_differentiable.fill_diagonal, _numpy.fill_diagonal)
 fix = _plainly(_differentiable.fix, _numpy.fix)
 flatnonzero = _plainly(_differentiable.flatnonzero, _numpy.flatnonzero)
 flip = _plainly(_differentiable.flip, _numpy.flip)
@@ -328,6 +313,8 @@ identity = _plainly(_differentiable.identity, _numpy.identity)
 imag = _plainly(_differentiable.imag, _numpy.imag)
 indices = _plainly(_differentiable.indices, _numpy.indices)
 inner = _plainly(_differentiable.inner, _numpy.inner)
+insert = _plainly(_differentiable.insert, _numpy.insert)
+interp = _plainly(_differentiable.interp, _numpy.interp)
 intersect1d = _plainly(_differentiable.intersect1d, _numpy.intersect1d)
 invert = _plainly(_differentiable.invert, _numpy.invert)
 isclose = _plainly(_differentiable.isclose, _numpy.isclose)
@@ -414,11 +401,16 @@ pad = _plainly(_differentiable.pad, _numpy.pad)
 partition = _plainly(_differentiable.partition, _numpy.partition)
 percentile = _plainly(_differentiable.percentile, _numpy.percentile)
 permute_dims = _plainly(_differentiable.permute_dims, _numpy.permute_dims)
+piecewise = _plainly(_differentiable.piecewise, _numpy.piecewise)
+place = _plainly(_differentiable.place, _numpy.place)
 positive = _plainly(_differentiable.positive, _numpy.positive)
 power = _plainly(_differentiable.power, _numpy.power)
 prod = _plainly(_differentiable.prod, _numpy.prod)
 ptp = _plainly(_differentiable.ptp, _numpy.ptp)
 quantile = _plainly(_differentiable.quantile, _numpy.quantile)
+put = _plainly(_differentiable.put, _numpy.put)
+put_along_axis = _plainly(_differentiable.put_along_axis, _numpy.put_along_axis)
+putmask = _plainly(_differentiable.putmask, _numpy.putmask)
 rad2deg = _plainly(_differentiable.rad2deg, _numpy.rad2deg)
 radians = _plainly(_differentiable.radians, _numpy.radians)
 ravel = _plainly(_differentiable.ravel, _numpy.ravel)
@@ -429,6 +421,7 @@ reciprocal = _plainly(_differentiable.reciprocal, _numpy.reciprocal)
 remainder = _plainly(_differentiable.remainder, _numpy.remainder)
 repeat = _plainly(_differentiable.repeat, _numpy.repeat)
 reshape = _plainly(_differentiable.reshape, _numpy.reshape)
+resize = _plainly(_differentiable.resize, _numpy.resize)
 result_type = _plainly(_differentiable.result_type, _numpy.result_type)
 right_shift = _plainly(_differentiable.right_shift, _numpy.right_shift)
 rint = _plainly(_differentiable.rint, _numpy.rint)
@@ -450,6 +443,7 @@ sinc = _plainly(_differentiable.sinc, _numpy.sinc)
 sinh = _plainly(_differentiable.sinh, _numpy.sinh)
 size = _plainly(_differentiable.size, _numpy.size)
 sort = _plainly(_differentiable.sort, _numpy.sort)
+sort_complex = _plainly(_differentiable.sort_complex, _numpy.sort_complex)
 split = _plainly(_differentiable.split, _numpy.split)
 sqrt = _plainly(_differentiable.sqrt, _numpy.sqrt)
 square = _plainly(_differentiable.square, _numpy.square)
@@ -459,16 +453,20 @@ std = _plainly(_differentiable.std, _numpy.std)
 subtract = _plainly(_differentiable.subtract, _numpy.subtract)
 sum = _plainly(_differentiable.sum, _numpy.sum)
 swapaxes = _plainly(_differentiable.swapaxes, _numpy.swapaxes)
+take = _plainly(_differentiable.take, _numpy.take)
+take_along_axis = _plainly(_differentiable.take_along_axis, _numpy.take_along_axis)
 tan = _plainly(_differentiable.tan, _numpy.tan)
 tanh = _plainly(_differentiable.tanh, _numpy.tanh)
 tensordot = _plainly(_differentiable.tensordot, _numpy.tensordot)
 tile = _plainly(_differentiable.tile, _numpy.tile)
 trace = _plainly(_differentiable.trace, _numpy.trace)
 transpose = _plainly(_differentiable.transpose, _numpy.transpose)
+trapezoid = _plainly(_differentiable.trapezoid, _numpy.trapezoid)
 tri = _plainly(_differentiable.tri, _numpy.tri)
 tril = _plainly(_differentiable.tril, _numpy.tril)
 tril_indices = _plainly(_differentiable.tril_indices, _numpy.tril_indices)
 tril_indices_from = _plainly(_differentiable.tril_indices_from, _numpy.tril_indices_from)
+trim_zeros = _plainly(_differentiable.trim_zeros, _numpy.trim_zeros)
 triu = _plainly(_differentiable.triu, _numpy.triu)
 triu_indices = _plainly(_differentiable.triu_indices, _numpy.triu_indices)
 triu_indices_from = _plainly(_differentiable.triu_indices_from, _numpy.triu_indices_from)
@@ -483,6 +481,8 @@ unique = _plainly(_differentiable.unique, _numpy.unique)
 unpackbits = _plainly(_differentiable.unpackbits, _numpy.unpackbits)
 unravel_index = _plainly(_differentiable.unravel_index, _numpy.unravel_index)
 unstack = _plainly(_differentiable.unstack, _numpy.unstack)
+unwrap = _plainly(_differentiable.unwrap, _numpy.unwrap)
+vander = _plainly(_differentiable.vander, _numpy.vander)
 var = _plainly(_differentiable.var, _numpy.var)
 vdot = _plainly(_differentiable.vdot, _numpy.vdot)
 vsplit = _plainly(_differentiable.vsplit, _numpy.vsplit)

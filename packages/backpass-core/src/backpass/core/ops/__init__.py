@@ -16,18 +16,22 @@ from backpass.core import extension, tensor
 from backpass.core.backends import backend_of
 from backpass.core.operators import operators
 from backpass.core.ops import (
+    applying,
     assembling,
     cleaning,
     composites,
     creation,
     cumulative,
     differences,
+    editing,
     elementwise,
     floating,
+    interpolation,
     linear,
     methods,
     nan_reductions,
     padding,
+    picking,
     plain_numpy,
     polynomials,
     quantiles,
@@ -38,6 +42,8 @@ from backpass.core.ops import (
     shaping,
     sorting,
     statistics,
+    vandermonde,
+    writing,
 )
 from backpass.core.values import plain
 
@@ -84,10 +90,10 @@ FUNCTIONS |= {
 }
 FUNCTIONS |= {
     name: getattr(shaping, name)
-    for name in "append array_split atleast_1d atleast_2d atleast_3d column_stack concatenate copy "
-    "diag diagonal dsplit dstack expand_dims fliplr flipud hsplit hstack matrix_transpose moveaxis "
-    "permute_dims ravel repeat rollaxis rot90 split squeeze stack swapaxes tile trace transpose "
-    "tril triu unstack vsplit vstack".split()
+    for name in "append array_split atleast_1d atleast_2d atleast_3d broadcast_arrays "
+    "column_stack concatenate copy diag diagflat diagonal dsplit dstack expand_dims fliplr flipud "
+    "hsplit hstack matrix_transpose moveaxis permute_dims ravel repeat rollaxis rot90 split "
+    "squeeze stack swapaxes tile trace transpose tril triu unstack vsplit vstack".split()
 }
 FUNCTIONS |= {
     "astype": shaping.astype_,
@@ -121,8 +127,8 @@ FUNCTIONS |= {
 FUNCTIONS |= {
     name: getattr(family, name)
     for family, names in (
-        (sorting, "argpartition partition searchsorted sort"),
-        (differences, "diff gradient"),
+        (sorting, "argpartition partition searchsorted sort sort_complex"),
+        (differences, "diff ediff1d gradient trapezoid unwrap"),
         (padding, "pad"),
         (cleaning, "nan_to_num real_if_close"),
         (floating, "frexp ldexp modf nextafter"),
@@ -132,6 +138,12 @@ FUNCTIONS |= {
         (nan_reductions, "nancumprod nancumsum nanmax nanmean nanmin nanprod nanstd nansum nanvar"),
         (quantiles, "median nanmedian nanpercentile nanquantile percentile quantile"),
         (statistics, "average corrcoef cov ptp"),
+        (picking, "choose compress extract take take_along_axis"),
+        (writing, "copyto fill_diagonal place put put_along_axis putmask"),
+        (editing, "delete insert resize trim_zeros"),
+        (applying, "apply_along_axis apply_over_axes piecewise"),
+        (interpolation, "interp"),
+        (vandermonde, "vander"),
         (sets, "bincount digitize intersect1d isin setdiff1d setxor1d union1d unique unique_all"),
         (sets, "unique_counts unique_inverse unique_values"),
     )
@@ -146,6 +158,9 @@ operators.methods |= {
     for name in "all any argmax argmin argpartition argsort clip conj conjugate cumprod cumsum "
     "diagonal dot imag max mean min nonzero prod ravel real repeat round searchsorted squeeze std "
     "sum swapaxes trace var".split()
+    for name in "all any argmax argmin argpartition argsort choose clip conj conjugate cumsum "
+    "diagonal dot imag max mean min nonzero prod put ravel real repeat round searchsorted squeeze "
+    "std sum swapaxes take trace var".split()
 }
 operators.methods |= methods.METHODS
 # From NumPy's own table: asking it for a name that is deprecated would warn.

@@ -1,4 +1,4 @@
-"""Differences of neighbours, and derivatives of what is sampled on a grid."""
+"""Differences of neighbours; derivatives and integrals of what is sampled on a grid."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ import numpy
 
 from backpass.core.arity import primitive
 from backpass.core.operators import operators
-from backpass.core.ops.elementwise import divide
+from backpass.core.ops.elementwise import divide, rint
 from backpass.core.ops.indexing import getitem
 from backpass.core.ops.shaping import (
     as_operand,
     as_operand_beside,
+    astype,
     broadcast_to,
     concatenate_arrays,
     copy_,
     normalize_axis,
     reshape,
 )
-from backpass.core.rules import linear
+from backpass.core.rules import defjvp, defvjp, linear
 from backpass.core.tensor import Tensor
-from backpass.core.values import as_tensors
+from backpass.core.values import as_tensors, plain
 
 _MISSING: Any = object()
 
@@ -216,3 +217,82 @@ def _uneven(f: Any, steps: Any, axis: int, edge_order: int) -> Tensor:
         last = k / (h * (h + k)) * at(-3, -2) - (h + k) / (h * k) * at(-2, -1)
         last = last + (2 * k + h) / (k * (h + k)) * at(-1, None)
     return as_tensors(concatenate_arrays([first, inner, last], axis=axis))  # type: ignore[no-any-return]
+
+
+# ----- ediff1d ----------------------------------------------------------------------------------
+
+
+def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Tensor:
+    """Differences of neighbours of the flattened array, between two others that get their g.
+
+    Raises
+    ------
+    TypeError
+        If what stands at an end is not cast to the array's dtype by the rule "same_kind".
+    """
+    made = diff_.op(reshape.op(as_operand(ary), shape=(-1,)))
+    parts = [made]
+    for name, given, place in (("to_begin", to_begin, 0), ("to_end", to_end, 2)):
+        if given is None:
+            continue
+        part = as_operand_beside(given, made)
+        if not numpy.can_cast(part.dtype, made.dtype, "same_kind"):
+            raise TypeError(f"ediff1d: {name} of {part.dtype} is not cast to {made.dtype}")
+        part = reshape.op(part, shape=(-1,))
+        parts.insert(place, part if part.dtype == made.dtype else astype.op(part, dtype=made.dtype))
+    return as_tensors(made if len(parts) == 1 else concatenate_arrays(parts))  # type: ignore[no-any-return]
+
+
+# ----- trapezoid --------------------------------------------------------------------------------
+
+
+def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Tensor:
+    """Integrate along an axis by the trapezoidal rule; differentiable in y, x and dx."""
+    y = as_operand(y)
+    step, whole = dx, normalize_axis(axis, len(y.shape), "trapezoid")
+    if x is not None:
+        x = as_operand(x)
+        if len(x.shape) == 1:
+            step = reshape.op(diff_.op(x), shape=(-1, *(1,) * (len(y.shape) - whole - 1)))
+        else:
+            step = diff_.op(x, axis=axis)
+    before = (slice(None),) * whole
+    left = getitem.op(y, index=(*before, slice(None, -1)))
+    right = getitem.op(y, index=(*before, slice(1, None)))
+    return as_tensors(operators.sum(step * (right + left) / 2.0, axis=axis))  # type: ignore[no-any-return]
+
+
+# ----- unwrap -----------------------------------------------------------------------------------
+
+
+@primitive(name="unwrap")
+def unwrap_(xp: Any, x: Any, period: Any, *, discont: Any = None, axis: int = -1) -> Any:
+    """Add multiples of a period, so that neighbours differ by no more than half of it."""
+    return xp.unwrap(x, discont, axis, period=period)
+
+
+def _turns(ans: Any, x: Any, period: Any) -> Any:
+    """Return how many periods have been added to each element."""
+    return rint.op((plain(ans) - plain(x)) / plain(period))
+
+
+defvjp(
+    unwrap_,
+    lambda g: g,
+    lambda g, ans, x, period: operators.zero_multiply(g, _turns(ans, x, period)),
+)
+defjvp(
+    unwrap_,
+    lambda t: t,
+    lambda t, ans, x, period: operators.zero_multiply(t, _turns(ans, x, period)),
+)
+
+
+def unwrap(p: Any, discont: Any = None, axis: int = -1, *, period: Any = 2 * numpy.pi) -> Tensor:
+    """Add multiples of a period where neighbours differ by more than `discont`; g passes.
+
+    Differentiable in the period, too: g times the number of periods that were added.
+    """
+    p = as_operand(p)
+    normalize_axis(axis, len(p.shape), "unwrap")
+    return unwrap_(p, period, discont=plain(discont), axis=axis)  # type: ignore[no-any-return]

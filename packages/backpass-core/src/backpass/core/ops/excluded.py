@@ -10,7 +10,6 @@ _FILE = "reads or writes plain arrays: array(numpy.{name}(...)), or t.value"
 _LATER = "has no derivative here: {way}"
 _WINDOW = "makes a constant: array(numpy.{name}(n))"
 _POLYNOMIAL = "works on plain coefficients: use sums of powers, such as sum(c * x**k)"
-_IN_PLACE = "writes into its argument: {way}"
 _MODULE = "is a module of NumPy's own: import it from numpy"
 _OTHER = "holds what is no array of numbers: use numpy.{name}"
 
@@ -28,42 +27,11 @@ EXCLUDED: dict[str, str] = {
     **_ways(
         _LATER,
         {
-            "apply_along_axis": "use the function's axis=, or stack([f(row) for row in x])",
-            "apply_over_axes": "use the reductions' axis=(i, j), keepdims=True",
-            "broadcast_arrays": "use broadcast_to for each",
-            "choose": "use select, or where",
-            "compress": "use x[mask]",
             "convolve": "use sums of products of slices",
             "correlate": "use sums of products of slices",
-            "delete": "use x[mask], or concatenate of slices",
-            "diagflat": "use diag(ravel(x))",
-            "ediff1d": "use diff(ravel(x))",
-            "extract": "use x[mask]",
-            "insert": "use concatenate of slices",
-            "interp": "use searchsorted for the interval and write the line through its ends",
-            "piecewise": "use select, or where",
-            "resize": "use tile and slices",
-            "sort_complex": "use sort(astype(x, complex))",
             "spacing": "use finfo(x.dtype).eps",
-            "take": "use x[indices]",
-            "take_along_axis": "use x[arange(n)[:, None], indices]",
-            "trapezoid": "use sum(diff(x) * (y[1:] + y[:-1])) / 2",
-            "trapz": "use sum(diff(x) * (y[1:] + y[:-1])) / 2",
-            "trim_zeros": "use x[start:stop]",
-            "unwrap": "use x - 2 * pi * cumsum(round(diff(x) / (2 * pi))), with a 0 before it",
-            "vander": "use x[:, None] ** arange(n)",
+            "trapz": "use trapezoid",
             "vectorize": "write the function over whole arrays",
-        },
-    ),
-    **_ways(
-        _IN_PLACE,
-        {
-            "copyto": "use x[...] = y, or x[mask] = y[mask]",
-            "fill_diagonal": "use i = arange(n); x[i, i] = value",
-            "place": "use x[mask] = values",
-            "put": "use x.put(indices, values), or x[indices] = values",
-            "put_along_axis": "use x[arange(n)[:, None], indices] = values",
-            "putmask": "use x[mask] = values",
         },
     ),
     **_ways(

@@ -10,10 +10,8 @@ import numpy
 from backpass.core.backends import backend_of
 from backpass.core.devices import to_device as move_all
 from backpass.core.operators import operators
-from backpass.core.ops import indexing, shaping, sorting
-from backpass.core.ops.reductions import refuse_out
+from backpass.core.ops import indexing, picking, shaping, sorting
 from backpass.core.tensor import Tensor
-from backpass.core.values import plain
 
 
 def reshape(t: Tensor, *shape: Any, order: str = "C", copy: bool | None = None) -> Tensor:
@@ -71,26 +69,9 @@ def fill(t: Tensor, value: Any) -> None:
     indexing.assign(t, ..., value)
 
 
-def put(t: Tensor, indices: Any, values: Any, mode: str = "raise") -> None:
-    """Write values at flat indices: an assignment, with its gradient. `mode` "raise" only."""
-    if mode != "raise":
-        raise TypeError(f"put: mode={mode!r} is not supported: bring the indices into range first")
-    flat = plain(shaping.as_operand(indices))
-    library = backend_of((flat,)).library
-    indexing.assign(t, library.unravel_index(flat, t.shape), values)
-
-
-def take(
-    t: Tensor, indices: Any, axis: int | None = None, out: Any = None, mode: str = "raise"
-) -> Tensor:
-    """Take elements at indices along an axis, or of all; what is taken twice gets both g."""
-    refuse_out("take", out)
-    if mode != "raise":
-        raise TypeError(f"take: mode={mode!r} is not supported: bring the indices into range first")
-    if axis is None:
-        return shaping.ravel(t)[indices]
-    axis = shaping.normalize_axis(axis, t.ndim, "take")
-    return t[(*(slice(None),) * axis, indices)]
+def compress(t: Tensor, condition: Any, axis: int | None = None, out: Any = None) -> Tensor:
+    """Take the slices along an axis where a condition holds; they get g, the others 0."""
+    return picking.compress(condition, t, axis, out)
 
 
 def to_device(t: Tensor, device: str, /, *, stream: Any = None) -> Tensor:
@@ -114,16 +95,15 @@ def _leaving(name: str) -> Callable[..., Any]:
 
 METHODS: dict[str, Callable[..., Any]] = {
     "astype": astype,
+    "compress": compress,
     "copy": copy,
     "dump": _leaving("dump"),
     "dumps": _leaving("dumps"),
     "fill": fill,
     "flatten": flatten,
     "partition": partition,
-    "put": put,
     "reshape": reshape,
     "sort": sort,
-    "take": take,
     "to_device": to_device,
     "tobytes": _leaving("tobytes"),
     "tofile": _leaving("tofile"),
@@ -138,15 +118,13 @@ HINTS: dict[str, str] = {
         for name in ("base", "ctypes", "data", "flags", "setflags", "strides")
     },
     "byteswap": "use t.value.byteswap()",
-    "choose": "use backpass.numpy.select, or where",
-    "compress": "use t[mask]",
     "getfield": "use t.value.getfield(), or t.astype(dtype)",
     "setfield": "write by assignment: t[...] = values",
     "itemset": "use t[index] = value",
     "newbyteorder": "use t.value.view(t.dtype.newbyteorder())",
     "ptp": "use t.max() - t.min()",
     "tostring": "use t.tobytes()",
-    "resize": "use reshape, or join and cut: t[:n], backpass.numpy.pad(t, ...)",
+    "resize": "it is in place: use t = backpass.numpy.resize(t, shape), which repeats, or pad",
     "view": "reinterpreting memory has no derivative: use t.astype(dtype), t.reshape(shape), or "
     "t.value.view(dtype)",
 }

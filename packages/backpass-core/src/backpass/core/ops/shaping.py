@@ -676,6 +676,13 @@ def broadcast_to_(array: Any, shape: Any, subok: bool = False) -> Tensor:
     return broadcast_to(array, shape=shape)  # type: ignore[no-any-return]
 
 
+def broadcast_arrays(*args: Any, subok: bool = False) -> tuple[Tensor, ...]:
+    """Repeat arrays so that all have one shape; g is summed over the copies."""
+    parts = [as_operand(x) for x in args]
+    shape = numpy.broadcast_shapes(*(x.shape for x in parts))
+    return tuple(broadcast_to(x, shape=shape) for x in parts)
+
+
 def copy(a: Any, order: str = "K", subok: bool = False) -> Tensor:
     """Copy, laid out in memory in `order`; g flows through."""
     return copy_(a) if order == "K" else copy_(a, order=order)  # type: ignore[no-any-return]
@@ -738,6 +745,11 @@ def diag(v: Any, k: int = 0) -> Tensor:
     if v.ndim != 1:
         raise ValueError(f"diag: v must have one axis or two, it has shape {v.shape}")
     return make_diagonal(v, k)
+
+
+def diagflat(v: Any, k: int = 0) -> Tensor:
+    """Return a matrix with the elements of v, flattened, on its diagonal; g is read there."""
+    return make_diagonal(ravel(v), k)
 
 
 def tril(m: Any, k: int = 0) -> Tensor:

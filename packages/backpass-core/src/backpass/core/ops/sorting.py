@@ -9,7 +9,7 @@ import numpy
 from backpass.core.arity import primitive
 from backpass.core.backends import backend_of
 from backpass.core.ops.reductions import argsort_, refuse_order, sorting_kind
-from backpass.core.ops.shaping import as_operand, flip_, normalize_axis, ravel
+from backpass.core.ops.shaping import as_operand, astype, flip_, normalize_axis, ravel
 from backpass.core.rules import defjvp, defvjp, linear, nondifferentiable
 from backpass.core.tensor import Tensor
 from backpass.core.values import plain
@@ -127,6 +127,15 @@ def sort(
         return sort_(a)  # type: ignore[no-any-return]
     a, axis = _flattened(a, axis, "sort")
     return sort_(a, axis=axis, **({} if kind is None else {"kind": kind}))  # type: ignore[no-any-return]
+
+
+def sort_complex(a: Any) -> Tensor:
+    """Sort along the last axis, and convert to complex numbers; g follows the permutation."""
+    made = sort_(as_operand(a))
+    if made.dtype.kind == "c":
+        return made  # type: ignore[no-any-return]
+    # Of NumPy, so that the types of small integers give what they give there.
+    return astype(made, dtype=numpy.sort_complex(numpy.empty(0, made.dtype)).dtype)  # type: ignore[no-any-return]
 
 
 def _check_partition(name: str, kind: str, order: Any) -> None:
