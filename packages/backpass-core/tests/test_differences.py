@@ -146,3 +146,50 @@ def test_axes_of_tensordot_may_be_numpys_integers_and_none_comes_twice():
     )
     with pytest.raises(ValueError, match="twice"):
         np.tensordot(a, a, ([0, 0], [0, 1]))
+
+
+def test_ediff1d_casts_what_stands_at_its_ends():
+    for ends in ({}, {"to_end": [1, 2]}, {"to_begin": 7, "to_end": [[8.0]]}):
+        for x in (X, X.astype("float32"), numpy.float64(3)):
+            numpy.testing.assert_array_equal(
+                np.ediff1d(x, **ends).value, numpy.ediff1d(x, **ends), strict=True
+            )
+    with pytest.raises(TypeError, match="to_end of float64 is not cast to int64"):
+        np.ediff1d([1, 2], to_end=0.5)
+
+
+def test_trapezoid_of_places_with_fewer_axes():
+    y = numpy.arange(12.0).reshape(3, 4) ** 2
+    for x, axis in ((X, 1), (X[:3], 0), (X, -1), (y, 0)):
+        numpy.testing.assert_allclose(
+            np.trapezoid(y, x, axis=axis).value, numpy.trapezoid(y, x, axis=axis)
+        )
+    numpy.testing.assert_array_equal(np.trapezoid([1, 2]).value, 1.5)
+    with pytest.raises(numpy.exceptions.AxisError):
+        np.trapezoid(y, axis=2)
+
+
+def test_unwrap_passes_nan_and_keeps_types():
+    x = numpy.array([0.0, 7.0, numpy.nan, 3.0])
+    numpy.testing.assert_array_equal(grad(lambda x: np.sum(np.unwrap(x)[:2]))(x), [1, 1, 0, 0])
+    for kind, period in (("float32", 2.5), ("int64", 4), ("int64", 3)):
+        y = (numpy.arange(6) * 5 % 7).astype(kind)
+        numpy.testing.assert_array_equal(
+            np.unwrap(y, period=period).value, numpy.unwrap(y, period=period), strict=True
+        )
+
+
+@pytest.mark.parametrize("kind", ["int8", "int32", "float32", "float64", "complex64"])
+def test_sort_complex_and_vander_have_numpys_types(kind):
+    x = numpy.array([3, 1, 2], kind)
+    numpy.testing.assert_array_equal(np.sort_complex(x).value, numpy.sort_complex(x), strict=True)
+    numpy.testing.assert_array_equal(np.vander(x, 4).value, numpy.vander(x, 4), strict=True)
+
+
+def test_powers_of_nought_and_of_nan():
+    found = grad(lambda x: np.sum(np.vander(x, 3)[:, 1:]))(numpy.array([0.0, numpy.inf, numpy.nan]))
+    numpy.testing.assert_array_equal(found, [1, 1, 1])
+    with pytest.raises(ValueError, match="N must not be negative"):
+        np.vander(X, -1)
+    with pytest.raises(ValueError, match="must have one axis"):
+        np.vander(1.0)

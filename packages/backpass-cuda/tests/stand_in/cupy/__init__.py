@@ -526,6 +526,21 @@ def gradient(f, *varargs, axis=None, edge_order=1):
     return _wrap(numpy.gradient(_array(f), *varargs, axis=axis, edge_order=edge_order))
 
 
+def unwrap(p, discont=None, axis=-1, *, period=2 * numpy.pi):
+    return _wrap(numpy.unwrap(_array(p), discont, axis, period=_bare(period)))
+
+
+def interp(x, xp, fp, left=None, right=None, period=None):
+    for a in (x, xp, fp):
+        if not a.flags.c_contiguous:
+            raise NotImplementedError("Non-C-contiguous x is currently not supported")
+    return _wrap(numpy.interp(_array(x), _array(xp), _array(fp), left, right, period))
+
+
+def vander(x, N=None, increasing=False):
+    return _wrap(numpy.vander(_array(x), N, increasing))
+
+
 def pad(array, pad_width, mode="constant", **kwargs):
     return _wrap(numpy.pad(_array(array), pad_width, mode, **kwargs))
 
@@ -712,6 +727,10 @@ def tril(m, k=0):
 
 def triu(m, k=0):
     return _wrap(numpy.triu(_array(m), k))
+
+
+def take_along_axis(a, indices, axis):
+    return _wrap(numpy.take_along_axis(_array(a), _array(indices), axis))
 
 
 def take(a, indices, axis=None, out=None, mode="wrap"):

@@ -54,8 +54,21 @@ def delete(arr: Any, obj: Any, axis: int | None = None) -> Tensor:
         If an index is out of range.
     """
     arr, axis = _along("delete", arr, axis)
-    left = numpy.delete(numpy.arange(arr.shape[axis]), _edited(obj))
-    return take(arr, left, axis)
+    obj = _edited(obj)
+    left = numpy.delete(numpy.arange(arr.shape[axis]), obj)
+    if isinstance(obj, slice) or numpy.ndim(obj):
+        return take(arr, left, axis)
+    place = operator.index(obj) % arr.shape[axis]
+    return _joined([_cut(arr, axis, None, place), _cut(arr, axis, place + 1, None)], axis)
+
+
+def _cut(x: Any, axis: int, start: int | None, stop: int | None) -> Any:
+    """Return x[start:stop] along an axis."""
+    return getitem.op(x, index=(*(slice(None),) * axis, slice(start, stop)))
+
+
+def _joined(parts: list[Any], axis: int) -> Tensor:
+    return as_tensors(concatenate_arrays(parts, axis=axis))  # type: ignore[no-any-return]
 
 
 def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Tensor:
@@ -98,10 +111,8 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Tensor:
     values = broadcast_to.op(values, shape=(*shape[:axis], count, *shape[axis + 1 :]))
     if one:
         place = operator.index(obj) % n if obj < 0 else operator.index(obj)
-        whole = (slice(None),) * axis
-        before = getitem.op(arr, index=(*whole, slice(None, place)))
-        behind = getitem.op(arr, index=(*whole, slice(place, None)))
-        return as_tensors(concatenate_arrays([before, values, behind], axis=axis))  # type: ignore[no-any-return]
+        parts = [_cut(arr, axis, None, place), values, _cut(arr, axis, place, None)]
+        return _joined(parts, axis)
     order = numpy.insert(numpy.arange(n), obj, numpy.arange(n, n + count))
     return take(concatenate_arrays([arr, values], axis=axis), order, axis)
 

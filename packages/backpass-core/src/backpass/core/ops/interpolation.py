@@ -11,9 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy
+
 from backpass.core.arity import primitive
 from backpass.core.backends import backend_of
 from backpass.core.operators import operators
+from backpass.core.ops.differences import diff_
 from backpass.core.ops.elementwise import absolute, remainder, where
 from backpass.core.ops.indexing import getitem, scatter
 from backpass.core.ops.shaping import (
@@ -28,83 +31,108 @@ from backpass.core.tensor import Tensor
 from backpass.core.values import as_tensors, plain
 
 
-@primitive(name="interp")
-def interp_(xp: Any, x: Any, knots: Any, f: Any) -> Any:
-    """Interpolate along the lines through the points (knots, f)."""
-    return xp.interp(x, knots, f)
-
-
 class _Pieces(NamedTuple):
-    """Where elements lie: between the knots j and k, on a line that slopes, or at one end of it."""
+    """Where elements lie: between the knots j and j + 1, on a line that slopes, or at its end."""
 
     j: Any
-    k: Any
     sloping: Any
-    #: Where the line does not slope: 0 at knot j, 1 at knot k.
+    #: Where the line does not slope: 0 at knot j, 1 at knot j + 1.
     end: Any
 
 
 def _pieces(x: Any, knots: Any, f: Any) -> _Pieces:
-    x, knots, f = plain(x), plain(knots), plain(f)
+    """Find the pieces on which plain arrays lie.
+
+    They are found when the call is recorded, in order that no rule need search again.
+    """
     xp = backend_of((x, knots, f)).library
     n = len(knots)
-    last = max(n - 2, 0)
-    right = xp.clip(xp.searchsorted(knots, x, side="right") - 1, 0, last)
-    left = xp.where(x == knots[right], xp.maximum(right - 1, 0), right)
+    found = xp.searchsorted(knots, x, side="right")
+    knot = xp.maximum(found - 1, 0)
+    hit = x == knots[knot]
+    # Between infinite knots the line is flat; nan lies on every line.
+    low, high = xp.isinf(knots[0]), n - xp.isinf(knots[-1])
+    sloping = ((found > low) & (found < high)) | (x != x)
+    few = n <= x.size
+    left, bent = _at_knots(xp, xp.arange(n) if few else knot, knots, f)
+    if few:
+        left, bent = left[knot], bent[knot]
+    j = xp.minimum(knot - (hit & left), n - 2)
+    sloping = xp.where(hit, ~bent, sloping)
+    end = (x >= knots[j + 1]) | (low & (j == 0))
+    return _Pieces(j, sloping, end.astype(float))
 
-    def slope(j: Any, inside: Any) -> Any:
-        k = xp.minimum(j + 1, n - 1)
-        found = (f[k] - f[j]) / (knots[k] - knots[j])
-        # Between infinite knots the line is flat, though it has a width.
-        return xp.where(inside & xp.isfinite(knots[k] - knots[j]), found, 0)
 
-    after = slope(right, ~(x < knots[0]) & ~(x >= knots[-1]))
-    before = slope(left, ~(x <= knots[0]) & ~(x > knots[-1]))
+def _at_knots(xp: Any, i: Any, knots: Any, f: Any) -> tuple[Any, Any]:
+    """Tell which knots belong to the line on their left, and where the least slope is 0."""
+    n = len(knots)
+
+    def slope(j: Any, there: Any) -> Any:
+        j, k = xp.maximum(j, 0), xp.minimum(j + 1, n - 1)
+        width = knots[k] - knots[j]
+        return xp.where(there & xp.isfinite(width), (f[k] - f[j]) / width, 0)
+
+    before, after = slope(i - 1, i > 0), slope(i, i < n - 1)
     # A jump, between equal knots, has no slope of its own.
-    leftward = (abs(before) < abs(after)) | xp.isnan(after)
-    j = xp.where(leftward, left, right)
-    k = xp.minimum(j + 1, n - 1)
-    sloping = ~((xp.conj(before) * after).real <= 0)
-    end = (x >= knots[k]) | ((x > knots[j]) & xp.isinf(knots[j]))
-    return _Pieces(j, k, sloping, end.astype(float))
+    left = (abs(before) < abs(after)) | xp.isnan(after)
+    return left & (i > 0), ~((xp.conj(before) * after).real > 0)
 
 
-def _slope(at: _Pieces, knots: Any, f: Any) -> Any:
-    rise = getitem.op(f, index=at.k) - getitem.op(f, index=at.j)
-    return where.op(at.sloping, rise / _width(at, knots), 0.0)
+def _slope(at: _Pieces, x: Any, knots: Any, f: Any) -> Any:
+    slope = _step(at, x, f, knots)
+    return where.op(at.sloping, slope, 0.0)
 
 
-def _width(at: _Pieces, knots: Any) -> Any:
-    return getitem.op(knots, index=at.k) - getitem.op(knots, index=at.j)
+def _step(at: _Pieces, x: Any, a: Any, over: Any = None) -> Any:
+    """Return a[j + 1] - a[j], divided by that of another array; computed where there are fewer."""
+    if len(plain(a)) <= x.size:
+        made = diff_.op(a)
+        return getitem.op(made if over is None else made / diff_.op(over), index=at.j)
+    k = at.j + 1
+    made = getitem.op(a, index=k) - getitem.op(a, index=at.j)
+    return (
+        made if over is None else made / (getitem.op(over, index=k) - getitem.op(over, index=at.j))
+    )
 
 
 def _weight(at: _Pieces, x: Any, knots: Any) -> Any:
-    w = (x - getitem.op(knots, index=at.j)) / _width(at, knots)
+    w = (x - getitem.op(knots, index=at.j)) / _step(at, x, knots)
     return where.op(at.sloping, w, at.end)
 
 
-def _mixed(at: _Pieces, w: Any, t: Any) -> Any:
-    """Return (1 - w) t[j] + w t[k]."""
+@primitive(name="interp")
+def interp_(xp: Any, x: Any, knots: Any, f: Any, *, at: _Pieces | None = None) -> Any:
+    """Interpolate along the lines through the points (knots, f)."""
+    if at is None:
+        # CuPy wants contiguous arrays.
+        found = [xp.ascontiguousarray(a).reshape(a.shape) for a in (x, knots, f)]
+        return xp.interp(*found)[()]
+    w = _weight(at, x, knots)
     multiply = operators.zero_multiply
-    return multiply(getitem.op(t, index=at.j), 1 - w) + multiply(getitem.op(t, index=at.k), w)
+    return multiply(1 - w, f[at.j]) + multiply(w, f[at.j + 1])
+
+
+def _mixed(at: _Pieces, w: Any, t: Any) -> Any:
+    """Return (1 - w) t[j] + w t[j + 1]."""
+    multiply = operators.zero_multiply
+    left, right = (getitem.op(t, index=i) for i in (at.j, at.j + 1))
+    return multiply(left, 1 - w) + multiply(right, w)
 
 
 def _spread(at: _Pieces, w: Any, g: Any, like: Any) -> Any:
-    """Add (1 - w) g to the knots j, and w g to the knots k."""
-    multiply = operators.zero_multiply
-    parts = [reshape.op(multiply(g, v), shape=(-1,)) for v in (1 - w, w)]
-    xp = backend_of((plain(g),)).library
-    places = xp.concatenate([xp.asarray(i).reshape(-1) for i in (at.j, at.k)])
-    return scatter.op(concatenate_arrays(parts), index=places, shape=like.shape)
+    """Add (1 - w) g to the knots j, and w g to the knots j + 1."""
+    multiply, shape = operators.zero_multiply, like.shape
+    left, right = (reshape.op(multiply(g, v), shape=(-1,)) for v in (1 - w, w))
+    j = at.j.reshape(-1)
+    return scatter.op(left, index=j, shape=shape) + scatter.op(right, index=j + 1, shape=shape)
 
 
 def _interp_vjp(
-    g: Any, ans: Any, x: Any, knots: Any, f: Any, *, needs: Sequence[bool]
+    g: Any, x: Any, knots: Any, f: Any, *, at: _Pieces, needs: Sequence[bool]
 ) -> list[Any]:
-    at = _pieces(x, knots, f)
     made = [None, None, None]
     if needs[0] or needs[1]:
-        made[0] = operators.zero_multiply(g, _slope(at, knots, f))
+        made[0] = operators.zero_multiply(g, _slope(at, x, knots, f))
     if needs[1] or needs[2]:
         w = _weight(at, x, knots)
         if needs[1]:
@@ -114,15 +142,14 @@ def _interp_vjp(
     return made
 
 
-def _interp_jvp(ts: Sequence[Any], ans: Any, x: Any, knots: Any, f: Any) -> Any:
-    at = _pieces(x, knots, f)
+def _interp_jvp(ts: Sequence[Any], ans: Any, x: Any, knots: Any, f: Any, *, at: _Pieces) -> Any:
     tx, tk, tf = ts
     w = None if tk is tf is None else _weight(at, x, knots)
     moved = tx
     if tk is not None:
         drift = _mixed(at, w, tk)
         moved = -drift if tx is None else tx - drift
-    made = None if moved is None else operators.zero_multiply(moved, _slope(at, knots, f))
+    made = None if moved is None else operators.zero_multiply(moved, _slope(at, x, knots, f))
     if tf is None:
         return made
     lifted = _mixed(at, w, tf)
@@ -151,12 +178,17 @@ def interp(
     given = [as_operand(a) for a in (x, xp, fp)]
     like = next((a for a in given if len(a.shape)), None)
     x, xp, fp = (as_operand_beside(a, like) for a in given)
+    _check(x, xp, fp)
+    x, xp = _double(x), _double(xp)
     if period is not None:
         if plain(period) == 0:
             raise ValueError("interp: period must not be 0")
         x, xp, fp = _periodic(x, xp, fp, absolute.op(period))
         left = right = None
-    made = interp_(x, xp, fp)
+    if any(isinstance(a, Tensor) and a.tracked for a in (x, xp, fp)):
+        made = _recorded(x, xp, _double(fp))
+    else:
+        made = interp_(x, xp, fp)
     if left is not None:
         made = where(plain(x) < plain(xp)[0], left, made)
     if right is not None:
@@ -164,14 +196,34 @@ def interp(
     return as_tensors(made)  # type: ignore[no-any-return]
 
 
+def _check(x: Any, xp: Any, fp: Any) -> None:
+    if len(xp.shape) != 1 or xp.shape != fp.shape or not xp.shape[0]:
+        raise ValueError(
+            f"interp: xp of shape {tuple(xp.shape)}, fp of shape {tuple(fp.shape)}: there must be "
+            "as many of either, one at least, along one axis"
+        )
+    for name, a in (("x", x), ("xp", xp)):
+        if a.dtype.kind == "c":
+            raise TypeError(f"interp: {name} is complex, only fp may be: use {name}.real")
+
+
+def _double(a: Any) -> Any:
+    """Return an operand in double precision, in which NumPy interpolates."""
+    kind = complex if a.dtype.kind == "c" else float
+    return a if a.dtype == kind else astype.op(a, dtype=kind)
+
+
+@numpy.errstate(all="ignore")
+def _recorded(x: Any, knots: Any, f: Any) -> Tensor:
+    if len(knots) == 1:
+        # A line for the rules, of no length.
+        knots, f = (concatenate_arrays([a, a]) for a in (knots, f))
+    at = _pieces(plain(x), plain(knots), plain(f))
+    return interp_(x, knots, f, at=at)  # type: ignore[no-any-return]
+
+
 def _periodic(x: Any, xp: Any, fp: Any, period: Any) -> tuple[Any, Any, Any]:
     """Bring everything into one period, with a point more on either side."""
-    if len(xp.shape) != 1 or xp.shape != fp.shape:
-        raise ValueError(
-            f"interp: xp of shape {tuple(xp.shape)}, fp of shape {tuple(fp.shape)}: "
-            "there must be as many points of either, along one axis"
-        )
-    x, xp = (a if a.dtype == float else astype.op(a, dtype=float) for a in (x, xp))
     x, xp = remainder.op(x, period), remainder.op(xp, period)
     order = backend_of((plain(xp),)).library.argsort(plain(xp))
     xp, fp = getitem.op(xp, index=order), getitem.op(fp, index=order)

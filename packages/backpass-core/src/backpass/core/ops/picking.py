@@ -175,16 +175,19 @@ def extract(condition: Any, arr: Any) -> Tensor:
 
 
 @primitive(name="choose")
-def choose_(xp: Any, *xs: Any, places: Any, mode: str) -> Any:
+def choose_(xp: Any, *xs: Any, places: Any) -> Any:
     """Take each element from the array whose number stands in its place."""
-    kind = result_type(*xs)
-    return xp.choose(xp.asarray(places), [xp.asarray(x, dtype=kind) for x in xs], mode=mode)
-
-
-def _choose_vjp(g: Any, *xs: Any, places: Any, mode: str, needs: Sequence[bool]) -> list[Any]:
-    places = within("choose", places, len(xs), mode)
-    xp = backend_of((plain(g),)).library
     places = xp.asarray(places)
+    shape = numpy.broadcast_shapes(places.shape, *map(numpy.shape, xs))
+    made = xp.broadcast_to(xp.asarray(xs[0], dtype=result_type(*xs)), shape)
+    # Faster than NumPy's `choose`, which takes no more than 64 arrays; CuPy's takes a single one.
+    for i, x in enumerate(xs[1:], 1):
+        made = where.op(places == i, x, made)
+    return made[()] if len(xs) > 1 else xp.array(made)[()]
+
+
+def _choose_vjp(g: Any, *xs: Any, places: Any, needs: Sequence[bool]) -> list[Any]:
+    places = backend_of((plain(g),)).library.asarray(places)
     return [where.op(places == i, g, 0.0) if need else None for i, need in enumerate(needs)]
 
 
@@ -204,9 +207,11 @@ def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Tensor
         If the numbers are not integers.
     """
     refuse_out("choose", out)
-    within("choose", 0, 1, mode)
     parts = [choices[i] for i in range(len(choices))]
     if not parts:
         raise ValueError("choose: there is nothing to choose from")
     parts = [x if type(x) in PYTHON_SCALARS else as_operand(x) for x in parts]
-    return choose_(*parts, places=as_places("choose", a), mode=mode)  # type: ignore[no-any-return]
+    places = within("choose", as_places("choose", a), len(parts), mode)
+    if mode == "raise" and numpy.any((places < 0) | (places >= len(parts))):
+        raise ValueError(f"choose: a number is out of range: there are {len(parts)} choices")
+    return choose_(*parts, places=places)  # type: ignore[no-any-return]
