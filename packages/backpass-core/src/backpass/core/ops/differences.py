@@ -10,7 +10,7 @@ import numpy
 from backpass.core.arity import primitive
 from backpass.core.operators import operators
 from backpass.core.ops.elementwise import divide, rint
-from backpass.core.ops.indexing import getitem
+from backpass.core.ops.indexing import cut, getitem
 from backpass.core.ops.shaping import (
     as_operand,
     as_operand_beside,
@@ -256,9 +256,7 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Tensor:
             step = reshape.op(diff_.op(x), shape=(-1, *(1,) * (len(y.shape) - whole - 1)))
         else:
             step = diff_.op(x, axis=axis)
-    before = (slice(None),) * whole
-    left = getitem.op(y, index=(*before, slice(None, -1)))
-    right = getitem.op(y, index=(*before, slice(1, None)))
+    left, right = cut(y, whole, None, -1), cut(y, whole, 1, None)
     return as_tensors(operators.sum(step * (right + left) / 2.0, axis=axis))  # type: ignore[no-any-return]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy
 
 from backpass.core.backends import backend_of, on_host
-from backpass.core.ops.indexing import getitem
+from backpass.core.ops.indexing import cut, getitem
 from backpass.core.ops.picking import take
 from backpass.core.ops.shaping import (
     as_operand,
@@ -18,6 +18,7 @@ from backpass.core.ops.shaping import (
     broadcast_to,
     concatenate_arrays,
     copy_,
+    flattened,
     moveaxis,
     normalize_axis,
     ravel,
@@ -28,19 +29,20 @@ from backpass.core.tensor import Tensor, is_inexact
 from backpass.core.values import as_tensors, plain
 
 
-def _along(name: str, arr: Any, axis: int | None) -> tuple[Any, int]:
-    """Return an operand and its axis; flattened for `None`."""
-    arr = as_operand(arr)
-    if axis is None:
-        return (arr if len(arr.shape) == 1 else ravel(arr)), 0
-    return arr, normalize_axis(axis, len(arr.shape), name)
-
-
-def _edited(obj: Any) -> Any:
+def _places(obj: Any) -> Any:
     """Return what says where an array is edited: an integer, integers, truth values or a slice."""
     if isinstance(obj, list | tuple):
         obj = as_operand(obj) if len(obj) else numpy.zeros(0, numpy.intp)
-    return on_host(plain(obj))
+    obj = on_host(plain(obj))
+    single = getattr(obj, "shape", None) == () and obj.dtype.kind in "iu"
+    return int(obj) if single else obj
+
+
+def _checked(name: str, place: int, n: int, end: int) -> int:
+    """Return a place counted from the start."""
+    if not -n <= place < end:
+        raise IndexError(f"{name}: index {place} is out of bounds for an axis of length {n}")
+    return place + n if place < 0 else place
 
 
 def delete(arr: Any, obj: Any, axis: int | None = None) -> Tensor:
@@ -53,18 +55,12 @@ def delete(arr: Any, obj: Any, axis: int | None = None) -> Tensor:
     IndexError
         If an index is out of range.
     """
-    arr, axis = _along("delete", arr, axis)
-    obj = _edited(obj)
-    left = numpy.delete(numpy.arange(arr.shape[axis]), obj)
-    if isinstance(obj, slice) or numpy.ndim(obj):
-        return take(arr, left, axis)
-    place = operator.index(obj) % arr.shape[axis]
-    return _joined([_cut(arr, axis, None, place), _cut(arr, axis, place + 1, None)], axis)
-
-
-def _cut(x: Any, axis: int, start: int | None, stop: int | None) -> Any:
-    """Return x[start:stop] along an axis."""
-    return getitem.op(x, index=(*(slice(None),) * axis, slice(start, stop)))
+    arr, axis = flattened("delete", arr, axis)
+    n, obj = arr.shape[axis], _places(obj)
+    if type(obj) is not int:
+        return take(arr, numpy.delete(numpy.arange(n), obj), axis)
+    place = _checked("delete", obj, n, n)
+    return _joined([cut(arr, axis, None, place), cut(arr, axis, place + 1, None)], axis)
 
 
 def _joined(parts: list[Any], axis: int) -> Tensor:
@@ -84,7 +80,7 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Tensor:
     TypeError
         If tracked values would be cast to integers.
     """
-    arr, axis = _along("insert", arr, axis)
+    arr, axis = flattened("insert", arr, axis)
     values = as_operand_beside(values, arr)
     if isinstance(values, Tensor) and values.tracked and not is_inexact(arr):
         raise TypeError(
@@ -93,26 +89,25 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Tensor:
         )
     if values.dtype != arr.dtype:
         values = astype.op(values, dtype=arr.dtype)
-    shape, obj = tuple(arr.shape), _edited(obj)
+    shape, obj = tuple(arr.shape), _places(obj)
     missing = len(shape) - len(values.shape)
     if missing > 0:
         values = reshape.op(values, shape=(1,) * missing + tuple(values.shape))
-    elif missing and set(values.shape[:-missing]) == {1}:
-        # As in an assignment, axes of length 1 too many do no harm.
-        values = reshape.op(values, shape=values.shape[-missing:])
-    one = not isinstance(obj, slice) and not numpy.ndim(obj)
-    if one:
+    n = shape[axis]
+    if type(obj) is int:
         # NumPy's rule for a single place: the first axis of the values counts them.
         values = moveaxis(values, 0, axis)
-    n = shape[axis]
-    count = numpy.insert(numpy.zeros(n, bool), obj, False).size - n
-    if count == 1:
         count = values.shape[axis]
+    else:
+        count = numpy.insert(numpy.zeros(n, bool), obj, False).size - n
+        count = values.shape[axis] if count == 1 else count
+    if missing < 0 and set(values.shape[:-missing]) == {1}:
+        # As in an assignment, axes of length 1 too many do no harm.
+        values = reshape.op(values, shape=values.shape[-missing:])
     values = broadcast_to.op(values, shape=(*shape[:axis], count, *shape[axis + 1 :]))
-    if one:
-        place = operator.index(obj) % n if obj < 0 else operator.index(obj)
-        parts = [_cut(arr, axis, None, place), values, _cut(arr, axis, place, None)]
-        return _joined(parts, axis)
+    if type(obj) is int:
+        place = _checked("insert", obj, n, n + 1)
+        return _joined([cut(arr, axis, None, place), values, cut(arr, axis, place, None)], axis)
     order = numpy.insert(numpy.arange(n), obj, numpy.arange(n, n + count))
     return take(concatenate_arrays([arr, values], axis=axis), order, axis)
 

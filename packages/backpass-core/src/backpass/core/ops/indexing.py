@@ -74,6 +74,11 @@ linear(getitem, lambda g, x, *, index: scatter.op(g, index=index, shape=x.shape)
 linear(scatter, lambda g, *, index: getitem.op(g, index=index))
 
 
+def cut(x: Any, axis: int, start: int | None, stop: int | None) -> Any:
+    """Return x[start:stop] along an axis: for rules."""
+    return getitem.op(x, index=(*(slice(None),) * axis, slice(start, stop)))
+
+
 def _add_at(total: Any, g: Any, index: Any) -> bool:
     """Add the cotangent of x[index] to that of x in place; tell whether it has been done."""
     if g.dtype is not total.dtype or not _is_basic(index):

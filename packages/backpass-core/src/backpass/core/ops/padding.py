@@ -11,7 +11,7 @@ from backpass.core.arity import primitive
 from backpass.core.backends import backend_of
 from backpass.core.operators import operators
 from backpass.core.ops.elementwise import isnan, where
-from backpass.core.ops.indexing import getitem
+from backpass.core.ops.indexing import cut, getitem
 from backpass.core.ops.reductions import max_, mean_, min_
 from backpass.core.ops.shaping import (
     as_operand,
@@ -59,11 +59,6 @@ linear(
 # ----- what stands before and after, for one axis -----------------------------------------------
 
 
-def _cut(x: Any, axis: int, start: int | None, stop: int | None) -> Any:
-    """Return x[start:stop] along an axis."""
-    return getitem.op(x, index=(*(slice(None),) * axis, slice(start, stop)))
-
-
 def _spread(x: Any, like: Any, axis: int, length: int) -> Any:
     """Repeat a number, or a slice of length 1, along an axis."""
     return broadcast_to.op(x, shape=(*like.shape[:axis], length, *like.shape[axis + 1 :]))
@@ -72,7 +67,7 @@ def _spread(x: Any, like: Any, axis: int, length: int) -> Any:
 def _ramps(x: Any, axis: int, widths: Pair, ends: Pair) -> Pair:
     """Return straight lines from the end values to the edges."""
     made = []
-    for edge, width, end in zip((_cut(x, axis, 0, 1), _cut(x, axis, -1, None)), widths, ends):
+    for edge, width, end in zip((cut(x, axis, 0, 1), cut(x, axis, -1, None)), widths, ends):
         steps = backend_of((plain(x),)).library.arange(width).astype(x.dtype) / (width or 1)
         steps = steps.reshape((-1,) + (1,) * (len(x.shape) - axis - 1))
         made.append(end + (edge - end) * steps)
@@ -87,18 +82,18 @@ def _statistics(
     first, last = (n if k is None else min(round(k), n) for k in lengths)
     if first < 0 or last < 0:
         raise ValueError(f"pad: stat_length={lengths} must not be negative")
-    before = statistic(_cut(x, axis, 0, first), axis)
+    before = statistic(cut(x, axis, 0, first), axis)
     same = first == last == n
-    after = before if same else statistic(_cut(x, axis, n - last, None), axis)
+    after = before if same else statistic(cut(x, axis, n - last, None), axis)
     return _spread(before, x, axis, widths[0]), _spread(after, x, axis, widths[1])
 
 
 def _median(x: Any, axis: int) -> Any:
     n = x.shape[axis]
     ordered = sort_.op(x, axis=axis)
-    middle = mean_.op(_cut(ordered, axis, (n - 1) // 2, n // 2 + 1), axis=axis, keepdims=True)
+    middle = mean_.op(cut(ordered, axis, (n - 1) // 2, n // 2 + 1), axis=axis, keepdims=True)
     # A nan is sorted to the end, and makes the median nan.
-    last = _cut(ordered, axis, -1, None)
+    last = cut(ordered, axis, -1, None)
     return where.op(isnan.op(last), last, middle)
 
 
@@ -117,20 +112,20 @@ def _odd(x: Any, axis: int, widths: Pair, inner: int) -> Any:
     """
     before, after = widths
     if x.shape[axis] <= inner:
-        edge = _cut(x, axis, 0, 1)
+        edge = cut(x, axis, 0, 1)
         sides = _spread(edge, x, axis, before), _spread(edge, x, axis, after)
         return concatenate_arrays([sides[0], x, sides[1]], axis=axis)
     while before or after:
         parts, room = [x], x.shape[axis] - inner
         if before:
             n = min(before, room)
-            image = flip.op(_cut(x, axis, inner, inner + n), axis=axis)
-            parts.insert(0, 2 * _cut(x, axis, 0, 1) - image)
+            image = flip.op(cut(x, axis, inner, inner + n), axis=axis)
+            parts.insert(0, 2 * cut(x, axis, 0, 1) - image)
             before -= n
         if after:
             n, end = min(after, room), x.shape[axis] - inner
-            image = flip.op(_cut(x, axis, end - n, end), axis=axis)
-            parts.append(2 * _cut(x, axis, -1, None) - image)
+            image = flip.op(cut(x, axis, end - n, end), axis=axis)
+            parts.append(2 * cut(x, axis, -1, None) - image)
             after -= n
         x = concatenate_arrays(parts, axis=axis)
     return x

@@ -14,7 +14,7 @@ from backpass.core.ops.elementwise import where
 from backpass.core.ops.indexing import getitem, scatter
 from backpass.core.ops.questions import result_type
 from backpass.core.ops.reductions import refuse_out
-from backpass.core.ops.shaping import as_operand, normalize_axis, ravel, reshape
+from backpass.core.ops.shaping import as_operand, flattened, normalize_axis, ravel, reshape
 from backpass.core.rules import linear
 from backpass.core.tensor import Tensor
 from backpass.core.values import plain
@@ -123,14 +123,6 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Tensor:
     arr, axis = flattened("take_along_axis", arr, axis)
     places = places_along("take_along_axis", indices, len(arr.shape))
     return take_along(arr, indices=places, axis=axis)  # type: ignore[no-any-return]
-
-
-def flattened(name: str, a: Any, axis: int | None) -> tuple[Any, int]:
-    """Return an operand and its axis; flattened for `None`."""
-    a = as_operand(a)
-    if axis is None:
-        return ravel(a), 0
-    return a, normalize_axis(axis, len(a.shape), name)
 
 
 def places_along(name: str, indices: Any, ndim: int) -> Any:

@@ -300,6 +300,14 @@ def as_operand_beside(a: Any, like: Any) -> Any:
     return as_operand(a) if type(a) in (list, tuple) else _library(like).asarray(a)
 
 
+def flattened(name: str, a: Any, axis: int | None) -> tuple[Any, int]:
+    """Return an operand of the function `name` and its axis; flattened for `None`."""
+    a = as_operand(a)
+    if axis is None:
+        return (a if len(a.shape) == 1 else ravel(a)), 0
+    return a, normalize_axis(axis, len(a.shape), name)
+
+
 def _several(axes: Any) -> Any:
     """Return axes, or one axis, as a sequence."""
     return axes if isinstance(axes, tuple | list) else (axes,)

@@ -9,7 +9,7 @@ import numpy
 from backpass.core.arity import primitive
 from backpass.core.backends import backend_of
 from backpass.core.ops.reductions import argsort_, refuse_order, sorting_kind
-from backpass.core.ops.shaping import as_operand, astype, flip_, normalize_axis, ravel
+from backpass.core.ops.shaping import as_operand, astype, flattened, flip_
 from backpass.core.rules import defjvp, defvjp, linear, nondifferentiable
 from backpass.core.tensor import Tensor
 from backpass.core.values import plain
@@ -97,14 +97,6 @@ nondifferentiable(argpartition_)
 # ----- the functions, with NumPy's signatures ---------------------------------------------------
 
 
-def _flattened(a: Any, axis: int | None, name: str) -> tuple[Any, int]:
-    """Return an operand and its axis; flattened for `None`."""
-    a = as_operand(a)
-    if axis is None:
-        return ravel(a), 0
-    return a, normalize_axis(axis, len(a.shape), name)
-
-
 def sort(
     a: Any,
     axis: int | None = -1,
@@ -125,7 +117,7 @@ def sort(
         return flip_(sort(a, axis, kind), -1 if axis is None else axis)
     if axis == -1 and kind is None:
         return sort_(a)  # type: ignore[no-any-return]
-    a, axis = _flattened(a, axis, "sort")
+    a, axis = flattened("sort", a, axis)
     return sort_(a, axis=axis, **({} if kind is None else {"kind": kind}))  # type: ignore[no-any-return]
 
 
@@ -152,7 +144,7 @@ def partition(
     The order before and after is `argpartition`'s, and may differ from `numpy.partition`'s.
     """
     _check_partition("partition", kind, order)
-    a, axis = _flattened(a, axis, "partition")
+    a, axis = flattened("partition", a, axis)
     places = argpartition_.op(plain(a), kth=plain(kth), axis=axis)
     return permute(a, order=places, axis=axis)  # type: ignore[no-any-return]
 

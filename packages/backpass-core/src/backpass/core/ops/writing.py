@@ -168,8 +168,10 @@ def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) ->
     """
     if _is_plain("copyto", dst, src, dst, src, casting=casting, where=where):
         return
-    kind = numpy.min_scalar_type(src) if type(src) is int else as_operand(src).dtype
-    if not numpy.can_cast(kind, dst.dtype, casting):  # type: ignore[arg-type]
+    kind = as_operand(src).dtype
+    # Python's numbers take the array's dtype where they can.
+    weak = type(src) in (int, float, complex) and numpy.result_type(src, dst.dtype) == dst.dtype
+    if not (weak or numpy.can_cast(kind, dst.dtype, casting)):  # type: ignore[arg-type]
         raise TypeError(f"copyto: {kind} is not cast to {dst.dtype} by casting={casting!r}")
     if where is True:
         assign(dst, ..., src)
