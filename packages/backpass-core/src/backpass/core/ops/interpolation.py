@@ -78,25 +78,19 @@ def _at_knots(xp: Any, i: Any, knots: Any, f: Any) -> tuple[Any, Any]:
     return left & (i > 0), ~((xp.conj(before) * after).real > 0)
 
 
+def _rise(at: _Pieces, x: Any, a: Any) -> Any:
+    """Return a[j + 1] - a[j]; subtracted where there are fewer, in `a` or in `x`."""
+    if a.shape[0] <= x.size:
+        return getitem.op(diff_.op(a), index=at.j)
+    return getitem.op(a, index=at.j + 1) - getitem.op(a, index=at.j)
+
+
 def _slope(at: _Pieces, x: Any, knots: Any, f: Any) -> Any:
-    slope = _step(at, x, f, knots)
-    return where.op(at.sloping, slope, 0.0)
-
-
-def _step(at: _Pieces, x: Any, a: Any, over: Any = None) -> Any:
-    """Return a[j + 1] - a[j], divided by that of another array; computed where there are fewer."""
-    if len(plain(a)) <= x.size:
-        made = diff_.op(a)
-        return getitem.op(made if over is None else made / diff_.op(over), index=at.j)
-    k = at.j + 1
-    made = getitem.op(a, index=k) - getitem.op(a, index=at.j)
-    return (
-        made if over is None else made / (getitem.op(over, index=k) - getitem.op(over, index=at.j))
-    )
+    return where.op(at.sloping, _rise(at, x, f) / _rise(at, x, knots), 0.0)
 
 
 def _weight(at: _Pieces, x: Any, knots: Any) -> Any:
-    w = (x - getitem.op(knots, index=at.j)) / _step(at, x, knots)
+    w = (x - getitem.op(knots, index=at.j)) / _rise(at, x, knots)
     return where.op(at.sloping, w, at.end)
 
 
