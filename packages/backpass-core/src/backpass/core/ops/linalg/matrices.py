@@ -39,6 +39,11 @@ def adjoint(x: Any) -> Any:
     return transpose(conjugate(x))
 
 
+def native(a: Any) -> Any:
+    """Return an array in this machine's order of bytes: SciPy gets others wrong, or refuses them."""
+    return a if a.dtype.isnative else a.astype(a.dtype.newbyteorder("="))
+
+
 # ----- shapes -----------------------------------------------------------------------------------
 
 

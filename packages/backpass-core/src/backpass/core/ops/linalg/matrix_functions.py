@@ -7,7 +7,7 @@ from typing import Any
 
 from backpass.core.arity import primitive
 from backpass.core.backends import backend_of
-from backpass.core.ops.linalg.matrices import transpose
+from backpass.core.ops.linalg.matrices import native, transpose
 from backpass.core.ops.linear import matmul
 from backpass.core.ops.shaping import as_operand
 from backpass.core.rules import defjvp, defvjp
@@ -57,10 +57,7 @@ defjvp(solve_sylvester, joint=_sylvester_jvp)
 @primitive(name="sqrtm")
 def sqrtm_(xp: Any, a: Any) -> Any:
     """Principal square root of a matrix."""
-    if not a.dtype.isnative:
-        # SciPy's own root of such a matrix is wrong.
-        a = a.astype(a.dtype.newbyteorder("="))
-    return backend_of((a,)).function("sqrtm", "scipy.linalg")(a)
+    return backend_of((a,)).function("sqrtm", "scipy.linalg")(native(a))
 
 
 def _sqrtm_vjp(g: Any, ans: Any) -> Any:

@@ -15,10 +15,12 @@ from backpass.core.ops.linalg.matrices import (
     conjugate,
     library_of,
     lower,
+    mask,
     row,
     transpose,
     upper,
 )
+from backpass.core.ops.linalg.solving import solve
 from backpass.core.ops.linear import matmul
 from backpass.core.ops.reductions import sum_
 from backpass.core.ops.shaping import as_operand
@@ -127,6 +129,24 @@ def solve_triangular(
         unit_diagonal=bool(unit_diagonal),
         check_finite=bool(check_finite),
     )
+
+
+def solve_stacks(a: Any, b: Any, *, trans: str, lower: bool, unit: bool = False) -> Any:
+    """Solve a x = b, or a.T x = b, reading one triangle of each matrix of a stack.
+
+    One vector b of shape (M,), or stacks of right-hand sides of shape (..., M, K).  Unlike SciPy's
+    own function, stacks are solved at once.
+    """
+    if len(a.shape) == 2 and len(b.shape) <= 2:
+        options = {"lower": lower, "unit_diagonal": unit, "check_finite": False}
+        conjugated = conjugate(a) if trans == "C" else a
+        return solve_triangular_.op(conjugated, b, trans=int(trans != "N"), **options)
+    part = _part(a, lower, unit)
+    if unit:
+        part = part + mask(a, 0.0, 1.0, 0.0)
+    if trans != "N":
+        part = transpose(conjugate(part) if trans == "C" else part)
+    return solve.op(part, b)
 
 
 # ----- banded systems ---------------------------------------------------------------------------
