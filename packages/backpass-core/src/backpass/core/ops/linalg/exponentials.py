@@ -103,7 +103,7 @@ def expm_(xp: Any, a: Any) -> Any:
 
 @primitive
 def expm_frechet(xp: Any, a: Any, e: Any) -> Any:
-    """Derivative of the exponential of each matrix in the direction e, linear in e."""
+    """Return the derivative of the exponential of each matrix in the direction e."""
     if a.ndim == 2 and a.shape[-1] >= _LARGE and bool(xp.isfinite(a).all() & xp.isfinite(e).all()):
         try:
             function = backend_of((a,)).function("expm_frechet", "scipy.linalg")
@@ -143,7 +143,7 @@ def logm_(xp: Any, a: Any) -> Any:
 
 @primitive
 def logm_frechet(xp: Any, a: Any, e: Any) -> Any:
-    """Derivative of the logarithm of each matrix in the direction e, linear in e."""
+    """Return the derivative of the logarithm of each matrix in the direction e."""
     return _by_blocks(xp, logm_.op, a, e)
 
 

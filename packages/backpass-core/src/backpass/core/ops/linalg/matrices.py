@@ -40,7 +40,7 @@ def adjoint(x: Any) -> Any:
 
 
 def native(a: Any) -> Any:
-    """Return an array in this machine's order of bytes: SciPy gets others wrong, or refuses them."""
+    """Return an array in this machine's order of bytes: SciPy gets others wrong."""
     return a if a.dtype.isnative else a.astype(a.dtype.newbyteorder("="))
 
 

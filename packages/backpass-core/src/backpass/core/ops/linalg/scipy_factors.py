@@ -10,8 +10,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy
-
 from backpass.core.arity import primitive
 from backpass.core.backends import backend_of
 from backpass.core.ops.indexing import getitem
@@ -48,9 +46,8 @@ def cholesky(
     ValueError
         If a matrix is not square, or not finite.
     """
-    return decompositions.cholesky(
-        checked_square("cholesky", a, check_finite), upper=not lower
-    )
+    return decompositions.cholesky(checked_square("cholesky", a, check_finite), upper=not lower)
+
 
 # ----- qr ---------------------------------------------------------------------------------------
 
@@ -109,9 +106,7 @@ def qr(
         If the mode is unknown, or an element is not finite.
     """
     if mode not in ("full", "qr", "r", "economic", "raw"):
-        raise ValueError(
-            f"qr: mode={mode!r} should be one of ['full', 'r', 'economic', 'raw']"
-        )
+        raise ValueError(f"qr: mode={mode!r} should be one of ['full', 'r', 'economic', 'raw']")
     a = checked("qr", a, check_finite)
     m, n = a.shape[-2:]
     if mode == "raw":
@@ -144,7 +139,9 @@ def _columns(order: Any, shape: Sequence[int]) -> Any:
     xp = library_of(order)
     if len(shape) == 2:
         return (slice(None), order)
-    places = [xp.arange(n).reshape(-1, *(1,) * (len(shape) - 1 - i)) for i, n in enumerate(shape[:-1])]
+    places = [
+        xp.arange(n).reshape(-1, *(1,) * (len(shape) - 1 - i)) for i, n in enumerate(shape[:-1])
+    ]
     return (*places, order[..., None, :])
 
 
@@ -208,7 +205,7 @@ def eigh(
     subset_by_value: Any = None,
     driver: str | None = None,
 ) -> Any:
-    """Eigenvalues and eigenvectors of Hermitian matrices, also of a v = w b v; see `numpy`'s `eigh`.
+    """Eigenvalues and eigenvectors of Hermitian matrices, also of a v = w b v; see NumPy's `eigh`.
 
     The triangle that is read (of b, too) gets the gradient: the lower one, or the upper one with
     `lower=False`.  `type` is 1 for a v = w b v, 2 for a b v = w v, 3 for b a v = w v.  A subset is
@@ -230,7 +227,9 @@ def eigh(
     if b is not None:
         b = checked_square("eigh", b, check_finite)
         if b.shape[-1] != a.shape[-1]:
-            raise ValueError(f"eigh: wrong b dimensions {tuple(b.shape)}, should be {tuple(a.shape)}")
+            raise ValueError(
+                f"eigh: wrong b dimensions {tuple(b.shape)}, should be {tuple(a.shape)}"
+            )
         if type not in (1, 2, 3):
             raise ValueError(f"eigh: type={type!r}: use 1, 2 or 3")
         factor = decompositions.cholesky(b, upper=not lower)

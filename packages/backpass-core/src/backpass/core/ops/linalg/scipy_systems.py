@@ -31,13 +31,13 @@ from backpass.core.ops.linear import matmul
 from backpass.core.ops.reductions import sum_
 from backpass.core.ops.shaping import as_operand, astype, broadcast_to, reshape
 from backpass.core.tensor import Tensor
-from backpass.core.values import plain
+from backpass.core.values import as_tensors, plain
 
 # ----- determinants, inverses, systems ----------------------------------------------------------
 
 
 def det(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Tensor:
-    """Determinant of each matrix, in double precision always; g times the cofactors flows back.
+    """Return the determinants, in double precision always; g times the cofactors flows back.
 
     Raises
     ------
@@ -157,6 +157,7 @@ def solve(
         return divide(b, reshape(matrix, shape=(1,)))  # type: ignore[no-any-return]
     return solve_general(transpose(matrix) if transposed else matrix, b)  # type: ignore[no-any-return]
 
+
 # ----- Cholesky's systems -----------------------------------------------------------------------
 
 
@@ -195,7 +196,8 @@ def cho_solve(
     b = checked("cho_solve", b, check_finite, axes=1)
     first, second = ("N", "C") if below else ("C", "N")
     inner = solve_stacks(c, b, trans=first, lower=bool(below))
-    return solve_stacks(c, inner, trans=second, lower=bool(below))
+    return as_tensors(solve_stacks(c, inner, trans=second, lower=bool(below)))  # type: ignore[no-any-return]
+
 
 # ----- least squares ----------------------------------------------------------------------------
 
