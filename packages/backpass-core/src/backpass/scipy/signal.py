@@ -9,6 +9,7 @@ Examples
 array([10., 11.,  1.])
 """
 
+from backpass.core.ops.filters import convolve2d, lfilter
 from backpass.core.ops.signal import convolve, correlate, fftconvolve
 
-__all__ = ["convolve", "correlate", "fftconvolve"]
+__all__ = ["convolve", "convolve2d", "correlate", "fftconvolve", "lfilter"]

@@ -14,8 +14,10 @@ from backpass.core.ops.indexing import getitem, scatter
 from backpass.core.ops.linear import tensordot
 from backpass.core.ops.shaping import as_operand
 
+convolve2d = plainly(_differentiable.convolve2d)
 correlate = plainly(_differentiable.correlate)
 fftconvolve = plainly(_differentiable.fftconvolve)
+lfilter = plainly(_differentiable.lfilter)
 
 Axes = Sequence[Sequence[int]]
 
@@ -127,4 +129,4 @@ def _slid(large: Any, small: Any, spans: Sequence[tuple[int, int]], k: int) -> A
     return total
 
 
-__all__ = ["convolve", "correlate", "fftconvolve"]
+__all__ = ["convolve", "convolve2d", "correlate", "fftconvolve", "lfilter"]
