@@ -319,7 +319,14 @@ CASES: list[Case] = [
         (),
         complex=True,
     ),
-    _case("block_diag", lambda sl, x, y: sl.block_diag(x, y), (2, 1, 2), (2, 1), label="stack", without="jax"),
+    _case(
+        "block_diag",
+        lambda sl, x, y: sl.block_diag(x, y),
+        (2, 1, 2),
+        (2, 1),
+        label="stack",
+        without="jax",
+    ),
     # ----- triangular and banded systems -----
     *(
         _case(

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from ..cases import Case, case
+from ..cases import Argument, Case, case
 
 _case = partial(case, module="scipy.signal")
 
@@ -30,7 +30,72 @@ def _others(label: str, mode: str) -> str:
     return lacking + ("jax" if mode == "same" and "second_longer" in label else "")
 
 
+def _plane(boundary: str, mode: str, fillvalue: float = 0) -> Any:
+    return lambda signal, x, y: signal.convolve2d(x, y, mode, boundary, fillvalue)
+
+
+def _filtered(signal: Any, b: Any, a: Any, x: Any, zi: Any = None, axis: int = -1) -> Any:
+    return signal.lfilter(b, a, x, axis, zi)
+
+
+#: Coefficients of recursion that begin far from 0.
+_LEAD = Argument((2,), 1.5, 2.5)
+#: Label: the numbers of coefficients and the shapes of the signal and of the state.
+FILTERS: dict[str, tuple[int, tuple[int, ...], tuple[int, ...]]] = {
+    "": (3, (5,), ()),
+    "axis": (2, (4, 3), ()),
+    "state": (3, (2, 4), (1, 2)),
+    "short_state": (4, (2,), (3,)),
+}
+
 CASES: list[Case] = [
+    *(
+        _case(
+            "convolve2d",
+            _plane(boundary, mode),
+            *shapes,
+            label=f"{boundary}_{mode}",
+            complex=True,
+            without="autograd" if boundary == "fill" else "autograd jax",
+        )
+        for boundary, mode, *shapes in (
+            ("fill", "full", (3, 4), (2, 3)),
+            ("fill", "same", (3, 4), (2, 3)),
+            ("fill", "valid", (2, 1), (3, 4)),
+            ("wrap", "full", (3, 2), (2, 3)),
+            ("symm", "same", (3, 4), (2, 3)),
+        )
+    ),
+    _case(
+        "convolve2d",
+        _plane("fill", "same", 1.5),
+        (3, 3),
+        (2, 2),
+        label="filled",
+        without="autograd jax",
+    ),
+    *(
+        _case(
+            "lfilter",
+            partial(_filtered, axis=0 if label == "axis" else -1),
+            (count,),
+            _LEAD,
+            shape,
+            *([state] if state else []),
+            label=label,
+            complex=True,
+            without="autograd jax",
+        )
+        for label, (count, shape, state) in FILTERS.items()
+    ),
+    _case(
+        "lfilter",
+        lambda signal, b, x: signal.lfilter(b, 2.0, x),
+        (3,),
+        (2, 4),
+        label="finite",
+        without="autograd jax",
+    ),
     *(
         _case(
             name,

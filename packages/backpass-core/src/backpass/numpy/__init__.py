@@ -25,6 +25,7 @@ from backpass.core.ops.composites import clip, divmod, i0
 from backpass.core.ops.composites import imag_ as imag
 from backpass.core.ops.composites import real_ as real
 from backpass.core.ops.composites import where_ as where
+from backpass.core.ops.convolution import convolve, correlate
 from backpass.core.ops.creation import Creation as _Creation
 from backpass.core.ops.cumulative import cumprod, cumulative_prod, cumulative_sum
 from backpass.core.ops.differences import diff, ediff1d, gradient, trapezoid, unwrap
@@ -507,10 +508,12 @@ __all__ = [
     "concatenate",
     "conj",
     "conjugate",
+    "convolve",
     "copy",
     "copysign",
     "corrcoef",
     "copyto",
+    "correlate",
     "cos",
     "cosh",
     "count_nonzero",

@@ -1,4 +1,4 @@
-"""Integration of ordinary differential equations, differentiable.
+"""Integration of ordinary differential equations and of samples, differentiable.
 
 Examples
 --------
@@ -12,5 +12,11 @@ Examples
 """
 
 from backpass.core.ops.integrate import odeint
+from backpass.core.ops.sampled_integrals import (
+    cumulative_simpson,
+    cumulative_trapezoid,
+    simpson,
+    trapezoid,
+)
 
-__all__ = ["odeint"]
+__all__ = ["cumulative_simpson", "cumulative_trapezoid", "odeint", "simpson", "trapezoid"]

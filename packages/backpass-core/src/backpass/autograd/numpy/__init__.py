@@ -48,8 +48,6 @@ from numpy import (
     complex64,
     complex128,
     complexfloating,
-    convolve,
-    correlate,
     csingle,
     datetime64,
     datetime_as_string,
@@ -349,6 +347,8 @@ logical_not = _plainly(_differentiable.logical_not, _numpy.logical_not)
 logical_or = _plainly(_differentiable.logical_or, _numpy.logical_or)
 logical_xor = _plainly(_differentiable.logical_xor, _numpy.logical_xor)
 i0 = _plainly(_differentiable.i0, _numpy.i0)
+convolve = _plainly(_differentiable.convolve, _numpy.convolve)
+correlate = _plainly(_differentiable.correlate, _numpy.correlate)
 copysign = _plainly(_differentiable.copysign, _numpy.copysign)
 heaviside = _plainly(_differentiable.heaviside, _numpy.heaviside)
 frexp = _plainly(_differentiable.frexp, _numpy.frexp)

@@ -27,8 +27,6 @@ EXCLUDED: dict[str, str] = {
     **_ways(
         _LATER,
         {
-            "convolve": "use sums of products of slices",
-            "correlate": "use sums of products of slices",
             "spacing": "use finfo(x.dtype).eps",
             "trapz": "use trapezoid",
             "vectorize": "write the function over whole arrays",

@@ -196,7 +196,7 @@ def _with_zeros(x: Any, axis: int, count: int) -> Any:
 
 
 def _with_state(b: Any, a: Any, x: Any, axis: int, zi: Any) -> tuple[Tensor, Tensor]:
-    """Filter from a state, and return the last: a y = b x + a[0] zi, which goes on after x's end."""
+    """Filter from a state, and return the last: a y = b x + a[0] zi, also after the end of x."""
     n, k = x.shape[axis], max(b.shape[0], a.shape[0]) - 1
     shape = (*x.shape[:axis], k, *x.shape[axis + 1 :])
     if len(zi.shape) != len(shape) or any(z not in (1, s) for z, s in zip(zi.shape, shape)):
