@@ -268,7 +268,7 @@ CASES: list[Case] = [
             phases=True,
             without="jax",
         )
-        for keywords in ({"type": 1}, {"type": 2, "lower": False}, {"type": 3})
+        for keywords in ({"type": 1, "lower": False}, {"type": 2}, {"type": 3})
     ),
     _case(
         "eigvalsh",

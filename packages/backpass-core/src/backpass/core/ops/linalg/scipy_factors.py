@@ -257,7 +257,7 @@ def _reduced(a: Any, factor: Any, type: int) -> Any:
     """Return the matrix whose eigenvalues those of a generalised problem are."""
     if type == 1:
         return adjoint(_solved(factor, adjoint(_solved(factor, a, "N")), "N"))
-    return matmul(adjoint(factor), matmul(a, factor))
+    return matmul(matmul(adjoint(factor), a), factor)
 
 
 def _subset(w: Any, by_index: Any, by_value: Any) -> slice | None:
