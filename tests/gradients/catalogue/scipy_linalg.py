@@ -67,6 +67,7 @@ SOLVE: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "symmetric": ((3, 3), (3,), {"assume_a": "sym"}),
     "symmetric_lower": ((3, 3), (3, 1), {"assume_a": "symmetric", "lower": True}),
     "hermitian": ((3, 3), (3, 1), {"assume_a": "her"}),
+    "positive": ((3, 3), (3, 1), {"assume_a": "pos"}),
     "triangular": ((3, 3), (3,), {"assume_a": "lower triangular"}),
     "tridiagonal": ((4, 4), (4,), {"assume_a": "tridiagonal"}),
 }
@@ -88,14 +89,6 @@ CASES: list[Case] = [
     # ----- determinants, inverses, systems -----
     _case("det", lambda sl, a: sl.det(a), (2, 3, 3), label="scipy", complex=True),
     _case("inv", lambda sl, a: sl.inv(a), (2, 3, 3), label="scipy", complex=True),
-    _case(
-        "inv",
-        lambda sl, a: sl.inv(_positive(a), assume_a="pos"),
-        (2, 5),
-        label="scipy_positive",
-        complex=True,
-        without="jax",
-    ),
     *(
         _case(
             "solve",

@@ -477,7 +477,8 @@ def _copied(g: Any) -> Any:
     """Return a cotangent that the walk may add to in place, as it would if nobody looked."""
     if type(g) is Parts:
         return Parts([_copied(part) for part in g.items])
-    return g.copy() if hasattr(g, "copy") else g
+    # In its own layout: products of other layouts are rounded in other ways.
+    return g.copy("K") if hasattr(g, "copy") else g
 
 
 def _snapshots(g: Any) -> Snapshot | tuple[Snapshot | None, ...]:
