@@ -33,12 +33,6 @@ SAMPLES: dict[str, tuple[tuple[int, ...], int, tuple[int, ...]]] = {
 _samples = partial(case, module="scipy.integrate")
 
 
-def _rising(x: Any, axis: int) -> Any:
-    """Return coordinates that rise along an axis: small changes of whole numbers."""
-    places = numpy.arange(x.shape[axis if x.ndim > 1 else 0], dtype="float32")
-    return 0.2 * x + (places if x.ndim == 1 else places[:, None])
-
-
 def _without(name: str, *more: str) -> str:
     """Return the libraries that lack one of the rules."""
     return " ".join(("autograd", *(["jax"] if name != "trapezoid" else []), *more))
@@ -48,11 +42,9 @@ CASES: list[Case] = [
     *(
         _samples(
             name,
-            lambda si, y, x, name=name, axis=axis: getattr(si, name)(
-                y, x=_rising(x, axis), axis=axis
-            ),
+            lambda si, y, x, name=name, axis=axis: getattr(si, name)(y, x=x.cumsum(0), axis=axis),
             shape,
-            places,
+            Argument(places, 0.5, 1.5),
             label=label,
             without=_without(name),
         )

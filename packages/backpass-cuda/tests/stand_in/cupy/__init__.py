@@ -522,6 +522,10 @@ def diff(a, n=1, axis=-1, prepend=None, append=None):
     return _wrap(numpy.diff(_array(a), n, axis))
 
 
+def convolve(a, v, mode="full"):
+    return _wrap(numpy.convolve(_array(a), _array(v), mode))
+
+
 def gradient(f, *varargs, axis=None, edge_order=1):
     return _wrap(numpy.gradient(_array(f), *varargs, axis=axis, edge_order=edge_order))
 

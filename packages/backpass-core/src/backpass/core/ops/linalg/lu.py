@@ -65,6 +65,11 @@ def _order(piv: Any, m: int) -> Any:
     return backend.library.asarray(_exchange(backend.to_host(piv), m))
 
 
+def _inverse(order: Any) -> Any:
+    """Return the order that puts the rows back."""
+    return library_of(order).argsort(order, axis=-1)
+
+
 def _rows(order: Any) -> Any:
     """Return an index that takes the rows of each matrix in their order."""
     if order.ndim == 1:
@@ -221,7 +226,7 @@ def lu_solve(
     else:
         inner = solve_stacks(lu, columns, trans=way, lower=False)
         moved = solve_stacks(lu, inner, trans=way, lower=True, unit=True)
-        found = getitem.op(moved, index=_rows(order.argsort(-1)))
+        found = getitem.op(moved, index=_rows(_inverse(order)))
     return as_tensors(getitem.op(found, index=(..., 0)) if vector else found)  # type: ignore[no-any-return]
 
 
@@ -248,7 +253,7 @@ def lu(
     square, below, beside = _parts(packed)
     left = _joined(_unit_lower(square), below, None)
     right = as_tensors(_joined(upper(square), None, beside))
-    order = _order(plain(piv), m).argsort(-1)
+    order = _inverse(_order(plain(piv), m))
     if permute_l:
         return as_tensors(getitem.op(left, index=_rows(order))), right
     left = as_tensors(left)
