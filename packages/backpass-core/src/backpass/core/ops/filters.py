@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
+
+import numpy
 
 from backpass.core.arity import primitive
 from backpass.core.backends import backend_of, made_beside
@@ -19,12 +22,46 @@ from backpass.core.ops.shaping import (
     normalize_axis,
     reshape,
 )
-from backpass.core.ops.signal import convolve_
+from backpass.core.ops.signal import by_taps
 from backpass.core.rules import bilinear, defjvp, defvjp
 from backpass.core.tensor import Tensor
 from backpass.core.values import as_tensors, plain
 
 # ----- convolve2d -------------------------------------------------------------------------------
+
+#: A window, or a result, of few elements is gone through element by element.
+_FEW = 64
+
+
+@primitive(name="convolve2d")
+def convolve2d_(xp: Any, x: Any, y: Any, *, mode: str) -> Any:
+    """Convolve matrices; mode "full", or "valid" with an x that is nowhere smaller than y."""
+    small, large = (y, x) if y.size <= x.size else (x, y)
+    if small.size <= _FEW and large.size > _FEW and (mode == "full" or small is y):
+        return by_taps(xp, large, small, mode)
+    shape = tuple(n - m + 1 for n, m in zip(x.shape, y.shape))
+    if mode == "valid" and math.prod(shape) <= _FEW:
+        made, turned = xp.empty(shape, xp.result_type(x, y)), y[::-1, ::-1]
+        for i, j in numpy.ndindex(*shape):
+            window = x[i : i + y.shape[0], j : j + y.shape[1]]
+            made[i, j] = xp.tensordot(window, turned, 2)
+        return made
+    return backend_of((x, y)).function("convolve2d", "scipy.signal")(x, y, mode=mode)
+
+
+_OTHER = {"full": "valid", "valid": "full"}
+
+
+def _to_x(g: Any, y: Any, *, mode: str) -> Any:
+    return convolve2d_.op(g, flip.op(y), mode=_OTHER[mode])
+
+
+def _to_y(g: Any, x: Any, *, mode: str) -> Any:
+    turned = flip.op(x)
+    return convolve2d_.op(*((g, turned) if mode == "full" else (turned, g)), mode="valid")
+
+
+bilinear(convolve2d_, _to_x, _to_y)
 
 _BOUNDARIES = {
     "fill": "constant",
@@ -68,17 +105,17 @@ def convolve2d(
                 "convolve2d: mode='valid' needs one matrix that is along no axis shorter than the "
                 f"other, not the shapes {tuple(x.shape)} and {tuple(y.shape)}"
             )
-        return convolve_(x, y, mode="valid", method="direct")  # type: ignore[no-any-return]
+        return convolve2d_(x, y, mode="valid")  # type: ignore[no-any-return]
     # Rows and columns that the result needs before in1 and after it.
     before = [m - 1 if mode == "full" else m // 2 for m in y.shape]
     after = [m - 1 if mode == "full" else (m - 1) // 2 for m in y.shape]
     way, options = _BOUNDARIES[boundary], {}
     if way == "constant":
         if mode == "full" and not isinstance(fillvalue, Tensor) and fillvalue == 0:
-            return convolve_(x, y, mode="full", method="direct")  # type: ignore[no-any-return]
+            return convolve2d_(x, y, mode="full")  # type: ignore[no-any-return]
         options = {"constant_values": fillvalue}
     wide = pad(x, tuple(zip(before, after)), way, **options)
-    return convolve_(wide, y, mode="valid", method="direct")  # type: ignore[no-any-return]
+    return convolve2d_(wide, y, mode="valid")  # type: ignore[no-any-return]
 
 
 # ----- lfilter ----------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from backpass.core.values import as_tensors, plain
 _FEW, _MANY = 16, 4096
 
 
-def _by_taps(xp: Any, x: Any, y: Any, mode: str) -> Any:
+def by_taps(xp: Any, x: Any, y: Any, mode: str) -> Any:
     """Add up shifted copies of x, one for each element of y."""
     full = mode == "full"
     shape = tuple(n + m - 1 if full else n - m + 1 for n, m in zip(x.shape, y.shape))
@@ -45,7 +45,7 @@ def convolve_(xp: Any, x: Any, y: Any, *, mode: str, method: str) -> Any:
     few = math.prod(small.shape) <= _FEW and math.prod(large.shape) >= _MANY
     # A "valid" convolution slides y over x, so that the window must be y.
     if method == "auto" and few and (mode == "full" or small is y):
-        return _by_taps(xp, large, small, mode)
+        return by_taps(xp, large, small, mode)
     convolve = backend_of((x, y)).function("convolve", "scipy.signal")
     try:
         return convolve(x, y, mode=mode, method=method)

@@ -9,7 +9,7 @@ import numpy
 
 from backpass.core.arity import primitive
 from backpass.core.backends import backend_of
-from backpass.core.ops.indexing import getitem, scatter
+from backpass.core.ops.indexing import getitem
 from backpass.core.ops.linalg.matrices import (
     column,
     library_of,
@@ -140,7 +140,7 @@ def _lu_vjp(g: Any, ans: Any, a: Any) -> Any:
     moved = _by_u(_by_l(inner, square, back=True), square, back=True)
     order = _order(plain(piv), lu.shape[-2])
     whole = _joined(moved, to_below, to_beside)
-    return scatter.op(whole, index=_rows(order), shape=lu.shape)
+    return getitem.op(whole, index=_rows(_inverse(order)))
 
 
 def _lu_jvp(t: Any, ans: Any, a: Any) -> Any:

@@ -21,8 +21,10 @@ from backpass.core.values import as_tensors
 @primitive
 def diagonals(xp: Any, x: Any, *, rows: int) -> Any:
     """Return matrices that hold x[rows - 1 - i + j] in row i, column j."""
-    columns = x.shape[-1] + 1 - rows
-    return x[..., xp.arange(rows - 1, -1, -1)[:, None] + xp.arange(columns)]
+    shape = (*x.shape[:-1], rows, max(x.shape[-1] + 1 - rows, 0))
+    strides = (*x.strides, x.strides[-1])
+    # Row i of the windows holds x[i + j].
+    return xp.lib.stride_tricks.as_strided(x, shape, strides)[..., ::-1, :].copy()
 
 
 @primitive
