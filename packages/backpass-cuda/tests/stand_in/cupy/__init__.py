@@ -909,6 +909,7 @@ _METHODS = {
     "mean": mean,
     "prod": prod,
     "cumprod": cumprod,
+    "cumsum": cumsum,
     "max": max,
     "min": min,
     "any": any,
