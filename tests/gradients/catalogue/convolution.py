@@ -4,8 +4,15 @@ from typing import Any
 
 from ..cases import Case, case
 
-#: Label: the lengths of the two.
-LENGTHS = {"": (5, 3), "even": (5, 2), "second_longer": (2, 5)}
+#: The function, the lengths of the two, the mode.
+VECTORS = (
+    ("convolve", 5, 3, "full"),
+    ("convolve", 5, 2, "same"),
+    ("convolve", 2, 5, "valid"),
+    ("correlate", 2, 5, "full"),
+    ("correlate", 5, 2, "same"),
+    ("correlate", 5, 3, "valid"),
+)
 
 
 def _call(name: str, mode: str) -> Any:
@@ -18,11 +25,9 @@ CASES: list[Case] = [
         _call(name, mode),
         (n,),
         (m,),
-        label="_".join(filter(None, ("vectors", label, mode))),
+        label=f"vectors_{mode}",
         complex=True,
         without="autograd",
     )
-    for name in ("convolve", "correlate")
-    for label, (n, m) in LENGTHS.items()
-    for mode in ("full", "same", "valid")
+    for name, n, m, mode in VECTORS
 ]

@@ -48,9 +48,14 @@ CASES: list[Case] = [
             label=label,
             without=_without(name),
         )
-        for name in ("trapezoid", "simpson", "cumulative_trapezoid", "cumulative_simpson")
-        for label, (shape, axis, places) in SAMPLES.items()
-        if label != "two" or name == "simpson"
+        for name, labels in {
+            "trapezoid": ("axis",),
+            "simpson": ("odd", "even", "two"),
+            "cumulative_trapezoid": ("even",),
+            "cumulative_simpson": ("even", "axis"),
+        }.items()
+        for label in labels
+        for shape, axis, places in [SAMPLES[label]]
     ),
     *(
         _samples(
