@@ -7,6 +7,7 @@ import scipy.linalg
 import backpass.numpy as np
 import backpass.scipy.linalg as sl
 from backpass.core import Tensor, grad, jvp, vjp
+from backpass.core.ops.linalg.exponentials import _by_quotient
 
 RANDOM = numpy.random.default_rng(5)
 
@@ -46,6 +47,17 @@ def test_expm_of_large_directions_and_of_nilpotent_matrices():
         grad(lambda x: sl.expm(x)[0, 1])(nilpotent), [[0.5, 1.0], [1 / 6, 0.5]], atol=1e-15
     )
     numpy.testing.assert_array_equal(grad(lambda x: sl.expm(x).sum())(numpy.zeros((2, 2))), 1.0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex128"])
+def test_the_exponential_of_other_devices_is_scipys(dtype):
+    # What computes where SciPy does not; small, large and equal matrices in one stack.
+    stack = numpy.stack([A, 0.1 * A, numpy.eye(4)]).astype(dtype)
+    stack *= numpy.array(1 + 0.5j if dtype == "complex128" else 3, dtype)
+    found = _by_quotient(numpy, stack)
+    assert found.dtype == dtype
+    wanted = scipy.linalg.expm(stack)
+    numpy.testing.assert_allclose(found, wanted, rtol=1e-4 if dtype == "float32" else 1e-11)
 
 
 @pytest.mark.parametrize("n", [3, 40])
