@@ -508,6 +508,7 @@ LOSSES = {
     "scipy.special.softmax": lambda t: scipy.special.softmax(t),
     "scipy.signal.convolve": lambda t: scipy.signal.convolve(t, X),
     "scipy.integrate.odeint": lambda t: scipy.integrate.odeint(lambda y, s: -y, t, [0.0, 1.0]),
+    "scipy.integrate.solve_ivp": lambda t: scipy.integrate.solve_ivp(lambda s, y: -y, (0, 1), t),
 }
 
 

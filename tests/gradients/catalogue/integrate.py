@@ -23,72 +23,82 @@ def _decay(y: Any, t: Any, rate: Any) -> Any:
     return -rate * y * y
 
 
-#: What is sampled: the shape, the axis, and the shape of the coordinates.
-SAMPLES: dict[str, tuple[tuple[int, ...], int, tuple[int, ...]]] = {
-    "odd": ((5,), -1, (5,)),
-    "even": ((2, 4), 1, (4,)),
-    "axis": ((5, 2), 0, (5, 2)),
-    "two": ((2,), -1, (2,)),
-}
-_samples = partial(case, module="scipy.integrate")
+def _falls(t: Any, y: Any, gravity: Any) -> Any:
+    return [y[1], -gravity]
 
 
-def _without(name: str, *more: str) -> str:
-    """Return the libraries that lack one of the rules."""
-    return " ".join(("autograd", *(["jax"] if name != "trapezoid" else []), *more))
+def _ground(t: Any, y: Any, gravity: Any) -> Any:
+    return y[0] + 0.1 * t
 
+
+_ground.terminal = True  # type: ignore[attr-defined]
+_ground.direction = -1  # type: ignore[attr-defined]
+
+
+def _turn(t: Any, y: Any, gravity: Any) -> Any:
+    return y[1] - 0.1 * gravity
+
+
+def _impact(si: Any, start: Any, gravity: Any) -> Any:
+    found = si.solve_ivp(
+        _falls, (0.0, 9.0), start, args=(gravity,), events=[_ground, _turn], **CLOSE
+    )
+    return found.t_events[0], found.y_events[1], found.y[:, -1]
+
+
+# Autograd has no such function.
+_ivp = partial(_case, "solve_ivp", without="cupy jax autograd")
 
 CASES: list[Case] = [
-    *(
-        _samples(
-            name,
-            lambda si, y, x, name=name, axis=axis: getattr(si, name)(y, x=x.cumsum(0), axis=axis),
-            shape,
-            Argument(places, 0.5, 1.5),
-            label=label,
-            without=_without(name),
-        )
-        for name, labels in {
-            "trapezoid": ("axis",),
-            "simpson": ("odd", "even", "two"),
-            "cumulative_trapezoid": ("even",),
-            "cumulative_simpson": ("even", "axis"),
-        }.items()
-        for label in labels
-        for shape, axis, places in [SAMPLES[label]]
+    _ivp(
+        lambda si, y0, k, ends: si.solve_ivp(
+            lambda t, y, k: [y[1], -k * y[0] - 0.1 * y[1] * t],
+            (0.1 * ends[0], 1 + 0.1 * ends[1]),
+            y0,
+            "DOP853",
+            args=(k,),
+            **CLOSE,
+        ).y[:, -1],
+        (2,),
+        Argument((), 1.0, 2.0),
+        Argument((2,), 0.0, 1.0),
+        label="ends",
     ),
-    *(
-        _samples(
-            name,
-            lambda si, y, dx, name=name: getattr(si, name)(y, dx=dx, axis=0),
-            shape,
-            Argument((), 0.4, 0.9, real=True),
-            label=f"step_{shape[0]}",
-            complex=name != "cumulative_simpson",
-            without=_without(name),
-        )
-        for name, shape in (
-            ("trapezoid", (3, 2)),
-            ("simpson", (3, 2)),
-            ("simpson", (4, 2)),
-            ("cumulative_trapezoid", (3, 2)),
-            ("cumulative_simpson", (4, 2)),
-        )
+    _ivp(
+        lambda si, y0, rate, t: (
+            si.solve_ivp(
+                lambda t, y: -rate * y * y,
+                (0.0, 2.0),
+                y0,
+                "DOP853",
+                numpy.array([0.4, 1.2]) + 0.1 * t,
+                **CLOSE,
+            ).y
+        ),
+        Argument((2,), 0.5, 1.5),
+        Argument((2,), 0.5, 1.5),
+        Argument((2,), 0.1, 1.0),
+        label="times_captured",
     ),
-    _samples(
-        "cumulative_trapezoid",
-        lambda si, y: si.cumulative_trapezoid(y, initial=0),
-        (3,),
-        label="initial",
-        without="autograd jax",
+    _ivp(_impact, Argument((2,), 1.0, 3.0), Argument((), 8.0, 10.0), label="events"),
+    _ivp(
+        lambda si, y0, k: (
+            si.solve_ivp(
+                lambda t, y, k: -k * y, (1.0, 0.2), y0, "LSODA", [0.7, 0.2], args=(k,), **CLOSE
+            ).y
+        ),
+        Argument((1,), 0.5, 1.5),
+        Argument((), 0.5, 1.5),
+        label="backwards",
+        order=1,
     ),
-    _samples(
-        "cumulative_simpson",
-        lambda si, y, start: si.cumulative_simpson(y, initial=start),
-        (2, 4),
-        (2, 1),
-        label="initial",
-        without="autograd jax",
+    _ivp(
+        lambda si, y0, t: si.solve_ivp(
+            lambda t, y: -t * y * y, (0.0, 1.5), y0, "DOP853", dense_output=True, **CLOSE
+        ).sol(t),
+        Argument((2,), 0.5, 1.5),
+        Argument((2,), 0.1, 1.4),
+        label="dense",
     ),
     _case(
         "odeint",

@@ -11,7 +11,6 @@ Examples
 (-0.735759, -0.735759)
 """
 
-from backpass.core.ops.integrate import odeint
 from backpass.core.ops.sampled_integrals import (
     cumulative_simpson,
     cumulative_trapezoid,
@@ -20,3 +19,7 @@ from backpass.core.ops.sampled_integrals import (
 )
 
 __all__ = ["cumulative_simpson", "cumulative_trapezoid", "odeint", "simpson", "trapezoid"]
+from backpass.core.ops.odes.odeint import odeint
+from backpass.core.ops.odes.solve_ivp import solve_ivp
+
+__all__ = ["odeint", "solve_ivp"]
