@@ -9,6 +9,7 @@ import backpass.numpy as np
 import backpass.scipy.special as sp
 from backpass.core import Tensor, grad, hvp, jacobian, jvp, to_device, value_and_grad
 from backpass.core.testing import check_grads
+from backpass.scipy.integrate import solve_ivp
 
 pytestmark = pytest.mark.usefixtures("cupy")
 
@@ -429,3 +430,34 @@ def test_weights_drawn_on_the_device_are_trained():
         run()
         assert weights[0][0].grad is None
     assert losses[-1] < losses[0]
+
+
+# ----- what computes on the CPU ------------------------------------------------------------------
+
+
+def test_a_differential_equation_with_weights_on_the_device(cupy):
+    random = numpy.random.default_rng(0)
+    w, v = random.normal(size=(2, 4)), random.normal(size=(4, 2))
+
+    def loss(w, v, by_args):
+        def there(t, y, w):
+            y = to_device(y, "cuda") if isinstance(v.value, cupy.ndarray) else y
+            return to_device(np.matmul(np.tanh(np.matmul(y, w)), v), "cpu")
+
+        if by_args:
+            return np.sum(solve_ivp(there, (0, 1), [1.0, 0.5], args=(w,)).y[:, -1])
+        return np.sum(solve_ivp(lambda t, y: there(t, y, w), (0, 1), [1.0, 0.5]).y[:, -1])
+
+    on_cpu = grad(loss, (0, 1))(w, v, True)
+    for by_args in (True, False):
+        found = grad(loss, (0, 1))(cp.array(w), cp.array(v), by_args)
+        for a, b in zip(found, on_cpu):
+            assert isinstance(a, cupy.ndarray)
+            assert_allclose(a.get(), b, rtol=1e-3)
+
+
+def test_a_differential_equation_whose_state_is_on_the_device_is_refused():
+    with pytest.raises(TypeError, match=r"solve_ivp: y0 lies on a device.*to_device"):
+        solve_ivp(lambda t, y: -y, (0, 1), cp.ones(2))
+    with pytest.raises(TypeError, match=r"returned an array on a device.*to_device"):
+        solve_ivp(lambda t, y: cp.ones(2), (0, 1), [1.0, 0.5])
