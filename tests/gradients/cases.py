@@ -80,6 +80,8 @@ class Case:
         How close the derivatives are to the differences.
     order
         To which order it is differentiated.
+    near
+        How close the values are to the library's, where it searches in another way.
     phases
         The signs, or phases, of the outputs are the library's choice: their sizes are compared.
     """
@@ -93,6 +95,7 @@ class Case:
     without: frozenset[str] = frozenset()
     rtol: float = 1e-5
     order: int = 2
+    near: float = 0.0
     phases: bool = False
 
     @property

@@ -33,6 +33,7 @@ def imported(program):
         "backpass.scipy.linalg",
         "backpass.scipy.signal",
         "backpass.scipy.integrate",
+        "backpass.scipy.optimize",
         "backpass.autograd",
     ],
 )

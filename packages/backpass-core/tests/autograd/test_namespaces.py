@@ -13,7 +13,8 @@ from backpass.core import Tensor
 from backpass.core.operators import operators
 
 MODULES = """
-numpy numpy.fft numpy.linalg scipy.integrate scipy.linalg scipy.signal scipy.special scipy.stats
+numpy numpy.fft numpy.linalg scipy.integrate scipy.linalg scipy.optimize scipy.signal scipy.special
+scipy.stats
 """.split()
 
 #: What HIPS autograd differentiates, or registers as without a gradient.

@@ -14,6 +14,7 @@ from backpass.core.devices import to_device
 from backpass.core.explain import explain
 from backpass.core.explain.drawing import draw
 from backpass.core.extension import __version__
+from backpass.core.ops.implicit.fixed_point import fixed_point
 from backpass.core.recording import no_grad, stop_gradient
 from backpass.core.resources import (
     empty_cache,
@@ -45,6 +46,7 @@ __all__ = [
     "empty_cache",
     "explain",
     "extend",
+    "fixed_point",
     "get_num_threads",
     "grad",
     "hessian",

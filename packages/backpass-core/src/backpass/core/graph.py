@@ -177,7 +177,7 @@ def pause(by: int) -> None:
 
 
 @contextlib.contextmanager
-def watching(watcher: Watcher) -> Iterator[None]:
+def watching(watcher: Watcher | None) -> Iterator[None]:
     """Tell `watcher`, and nobody else, of each operation on something tracked in this thread."""
     before, recording.watcher = recording.watcher, watcher
     _interrupt(1)

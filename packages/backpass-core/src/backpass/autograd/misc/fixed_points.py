@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from backpass.autograd.core import make_vjp
-from backpass.autograd.primitives import defvjp, primitive
-from backpass.autograd.vspaces import vspace
+from backpass.autograd.plain import getval, settled
+from backpass.core import no_grad
+from backpass.core.ops.implicit.fixed_point import fixed_point_equation
+from backpass.core.ops.implicit.layout import Layout
+from backpass.core.values import plain
 
 Function = Callable[..., Any]
 
 
-@primitive
 def fixed_point(
     f: Callable[[Any], Function], a: Any, x0: Any, distance: Callable[[Any, Any], Any], tol: float
 ) -> Any:
     """Return the x with x = f(a)(x) that iteration finds from x0; differentiable in a.
 
-    With v the solution of v = g + v df/dx, itself a fixed point, v df/da flows back to a.  Nothing
-    flows to x0.
+    With v the solution of v = g + v df/dx, v df/da flows back to a.  Nothing flows to x0.  New
+    programs have `backpass.core.fixed_point`.
 
     Parameters
     ----------
@@ -44,28 +45,15 @@ def fixed_point(
     >>> round(float(grad(root)(4.0)), 9)
     0.25
     """
-    step = f(a)
-    previous, x = x0, step(x0)
-    while distance(x, previous) > tol:
-        previous, x = x, step(x)
-    return x
+    with no_grad():
+        step = f(getval(a))
+        x = getval(x0)
+        previous, x = x, settled(step(x))
+        while distance(x, previous) > tol:
+            previous, x = x, settled(step(x))
+    layout = Layout(x, "fixed_point")
+    equation = fixed_point_equation(lambda x, a: f(a)(x), (a,), layout)
+    return settled(layout.tree(equation.solution(plain(layout.vector(x)))))
 
-
-def _vjp(ans: Any, f: Any, a: Any, x0: Any, distance: Any, tol: Any) -> Function:
-    space = vspace(ans)
-
-    def adjoint(at: Any) -> Function:
-        a, x, g = at
-        pull_x, _ = make_vjp(f(a), x)
-        return lambda v: space.add(g, pull_x(v))
-
-    def pull(g: Any) -> Any:
-        v = fixed_point(adjoint, (a, ans, g), space.zeros(), distance, tol)
-        return make_vjp(lambda a: f(a)(ans), a)[0](v)
-
-    return pull
-
-
-defvjp(fixed_point, None, _vjp, None)
 
 __all__ = ["fixed_point"]

@@ -3,6 +3,6 @@
 SciPy's own modules are imported when one of their functions is first used.
 """
 
-from backpass.autograd.scipy import integrate, linalg, signal, special, stats
+from backpass.autograd.scipy import integrate, linalg, optimize, signal, special, stats
 
-__all__ = ["integrate", "linalg", "signal", "special", "stats"]
+__all__ = ["integrate", "linalg", "optimize", "signal", "special", "stats"]
