@@ -26,6 +26,7 @@ from . import (
     picking,
     polynomials,
     quantiles,
+    quadrature,
     reductions,
     sampled_integrals,
     scipy_linalg,
@@ -41,6 +42,7 @@ from . import (
 FAMILIES = (
     elementwise,
     choosing,
+    quadrature,
     reductions,
     sampled_integrals,
     shaping,

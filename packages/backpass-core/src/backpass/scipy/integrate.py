@@ -1,4 +1,5 @@
 """Integration of ordinary differential equations and of samples, differentiable.
+"""Integrals and solutions of ordinary differential equations, differentiable.
 
 Examples
 --------
@@ -23,3 +24,6 @@ from backpass.core.ops.odes.odeint import odeint
 from backpass.core.ops.odes.solve_ivp import solve_ivp
 
 __all__ = ["odeint", "solve_ivp"]
+from backpass.core.ops.quadrature import dblquad, quad, quad_vec
+
+__all__ = ["dblquad", "odeint", "quad", "quad_vec"]

@@ -31,4 +31,14 @@ __all__ = [
     "simpson",
     "trapezoid",
     "solve_ivp",
+dblquad = _plainly(_differentiable.dblquad)
+odeint = _plainly(_differentiable.odeint)
+quad = _plainly(_differentiable.quad)
+quad_vec = _plainly(_differentiable.quad_vec)
+
+__all__ = [
+    "dblquad",
+    "odeint",
+    "quad",
+    "quad_vec",
 ]
