@@ -21,6 +21,7 @@ from backpass.core.arity import part_of
 from backpass.core.calls import zeros
 from backpass.core.cotangents import Parts, fit_cotangent
 from backpass.core.graph import Node, pauses, recording, tell
+from backpass.core.observing import observer_here
 from backpass.core.tensor import Tensor, live
 from backpass.core.transforms import vjp as core_vjp
 from backpass.core.values import plain
@@ -62,7 +63,11 @@ class Primitive:
             return self.fun(*args, **kwargs)
         call = _Call(self, args, kwargs)
         values = [t.value for t in call.tensors]
-        ans = self.fun(*call.filled(values), **kwargs)
+        observer = observer_here()
+        if observer is None:
+            ans = self.fun(*call.filled(values), **kwargs)
+        else:
+            ans = observer.compute(self, self.fun, call.filled(values), kwargs)
         if not values or not self.traced or (pauses[0] and recording.paused):
             return ans
         return call.recorded(ans, values)

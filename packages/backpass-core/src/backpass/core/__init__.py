@@ -10,6 +10,7 @@ array([2., 4., 6.])
 
 import backpass.core.ops  # noqa: F401 - fills the table of operators
 from backpass.core import extend, testing, tree
+from backpass.core.anomalies import AnomalyError, AnomalyWarning, detect_anomaly
 from backpass.core.devices import to_device
 from backpass.core.explain import explain
 from backpass.core.explain.drawing import draw
@@ -37,10 +38,13 @@ from backpass.core.transforms import (
 )
 
 __all__ = [
+    "AnomalyError",
+    "AnomalyWarning",
     "Tensor",
     "__version__",
     "checkpoint",
     "custom_vjp",
+    "detect_anomaly",
     "draw",
     "elementwise_grad",
     "empty_cache",

@@ -154,18 +154,21 @@ class _Recording(threading.local):
     again = 0
     #: Who is told of each operation on something tracked; see `watching`.
     watcher: Watcher | None = None
+    #: Who stands around kernels and rules; see `observing.py`.
+    observer: Any = None
     #: What `Knot` has yet to let go; `None` while it is not at work.
     dropped: list[Any] | None = None
 
 
 recording = _Recording()
-#: How many `no_grad` and watchers there are in all threads: while there are none, nobody looks at
-#: `paused` and `watcher`, and being watched costs those nothing who are not.
+#: How many `no_grad`, watchers and observers there are in all threads: while there are none, nobody
+#: looks at `paused`, `watcher` and `observer`, and being watched costs those nothing who are not.
 pauses = [0]
 _pauses_lock = threading.Lock()
 
 
-def _interrupt(by: int) -> None:
+def interrupt(by: int) -> None:
+    """Add `by` to the number of those for whom the hot paths take the long way."""
     with _pauses_lock:
         pauses[0] += by
 
@@ -173,19 +176,19 @@ def _interrupt(by: int) -> None:
 def pause(by: int) -> None:
     """Add `by` to this thread's count of `no_grad`."""
     recording.paused += by
-    _interrupt(by)
+    interrupt(by)
 
 
 @contextlib.contextmanager
 def watching(watcher: Watcher | None) -> Iterator[None]:
     """Tell `watcher`, and nobody else, of each operation on something tracked in this thread."""
     before, recording.watcher = recording.watcher, watcher
-    _interrupt(1)
+    interrupt(1)
     try:
         yield
     finally:
         recording.watcher = before
-        _interrupt(-1)
+        interrupt(-1)
 
 
 def tell(
@@ -195,10 +198,12 @@ def tell(
     kwargs: Mapping[str, Any] | None,
     node: Node | None,
 ) -> None:
-    """Tell this thread's watcher of an operation, if there is one."""
-    watcher = recording.watcher
+    """Tell this thread's watcher and observer of an operation, if there is one."""
+    watcher, observer = recording.watcher, recording.observer
     if watcher is not None:
         watcher(primitive, operands, ans, kwargs, node)
+    if observer is not None:
+        observer.recorded(primitive, operands, ans, kwargs, node)
 
 
 #: The serial number at which the last outermost transformation ended.  A node that is no younger
@@ -294,9 +299,25 @@ def backward(
     Where `free` is set, a node lets go of its inputs as soon as it has been used, and is dead;
     `mark` is `FREED` where somebody may come back for more.  Returns the cotangents of the border.
     """
+    observer = recording.observer if pauses[0] else None
+    if observer is not None:
+        with observer.walking(subgraph, cotangents, "reverse"):
+            return _walk(subgraph, cotangents, wanted, free, mark, observer)
     if engine is not None:
         engine.backward(subgraph.order, cotangents, wanted, free, mark)
         return cotangents
+    return _walk(subgraph, cotangents, wanted, free, mark)
+
+
+def _walk(
+    subgraph: Subgraph,
+    cotangents: dict[Node, Any],
+    wanted: Collection[Node] | None,
+    free: bool,
+    mark: Node | None,
+    observer: Any = None,
+) -> dict[Node, Any]:
+    """Walk back as `backward` does, where it is not compiled; an observer stands before rules."""
     for node in subgraph.order:
         g = cotangents.pop(node, None)
         if g is None:
@@ -307,7 +328,8 @@ def backward(
                 "a graph was freed while it was being walked: a hook, a rule or another thread has "
                 "called backward() on a part of it; pass retain_graph=True there"
             )
-        for parent, gx in zip(parents, node.primitive.pullback(g, node, wanted)):
+        rule = observer or node.primitive
+        for parent, gx in zip(parents, rule.pullback(g, node, wanted)):
             if gx is None:
                 continue
             if gx.dtype is not parent.dtype or gx.shape != parent.shape:
@@ -331,11 +353,17 @@ def forward(
     none reaches is missing in what is returned.
     """
     swept = dict(tangents)
-    for node in reversed(subgraph.order):
-        incoming = [swept.get(parent) for parent in node.parents]
-        if all(t is None for t in incoming):
-            continue
-        t = node.primitive.pushforward(incoming, node, on_tensors)
-        if t is not None:
-            swept[node] = fit_tangent(t, node)
+    observer = recording.observer if pauses[0] else None
+    around = _alone if observer is None else observer.walking(subgraph, tangents, "forward")
+    with around:
+        for node in reversed(subgraph.order):
+            incoming = [swept.get(parent) for parent in node.parents]
+            if all(t is None for t in incoming):
+                continue
+            t = (observer or node.primitive).pushforward(incoming, node, on_tensors)
+            if t is not None:
+                swept[node] = fit_tangent(t, node)
     return swept
+
+
+_alone = contextlib.nullcontext()

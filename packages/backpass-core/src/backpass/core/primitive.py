@@ -28,6 +28,7 @@ from backpass.core.backends import (
     explain_mixture,
 )
 from backpass.core.graph import Node
+from backpass.core.observing import observer_here, remember, unfused
 from backpass.core.operators import operators
 from backpass.core.signatures import parameters
 from backpass.core.tensor import Tensor
@@ -108,6 +109,8 @@ class Primitive:
 
     #: Whether there may be several outputs.
     several = False
+    #: Outputs for the rules only, which may be infinite though all is well: `detect_anomaly`.
+    aside: frozenset[int] = frozenset()
 
     def __init__(
         self,
@@ -207,6 +210,11 @@ class Primitive:
         return ans
 
     def find(self, values: Sequence[Any]) -> Callable[..., Any]:
+        """Return what computes on operands: a kernel, or the observer that stands before it."""
+        observer = observer_here()
+        return self.look_up(values) if observer is None else observer.find(self, values)
+
+    def look_up(self, values: Sequence[Any]) -> Callable[..., Any]:
         """Return the kernel for operands, and remember it for their type."""
         for value in values:
             if type(value) in (list, tuple):
@@ -223,11 +231,15 @@ class Primitive:
             # kernel declines then, and a NumPy function asks the array; ours would do neither.
             decides = len(values) == 1 or not isinstance(value, numpy.generic)
             if (decides or fast or not self.function) and (backend_of_type(type(value)) is backend):
-                self.kernels[type(value)] = kernel
+                remember(self, self.kernels, type(value), kernel)
             break
         if fast or self.several or self.function is None:
             return kernel
         return functools.partial(self._one, kernel)  # what it returns is checked this once
+
+    def computed_by_library(self, values: Sequence[Any], kwargs: Any) -> Any:
+        """Compute what a kernel has declined."""
+        return self.reference(backend_of(values))(*values, **(kwargs or {}))
 
     def on_sequences(self, *xs: Any, **kwargs: Any) -> Any:
         """Apply the primitive where an operand is a list: of numbers, or of Tensors."""
@@ -247,7 +259,7 @@ class Primitive:
         try:
             ans = kernel(*values, **kwargs) if kwargs else kernel(*values)
             if ans is NotImplemented:
-                ans = self.reference(backend_of(values))(*values, **(kwargs or {}))
+                ans = self.computed_by_library(values, kwargs)
         except Exception as error:
             self.complain(error, values)
         return ans
@@ -279,20 +291,23 @@ class Primitive:
         backend = backend_of_type(kind) or NUMPY
         rules = self.vjps if self.joint is None else (self.joint,)
         single = sum(rule is not None and not rule.refusal for rule in rules) == 1
+        observer = observer_here() if unfused[0] else None
+        bare = observer is not None and observer.unfused
         made: list[Pull | None] = []
         for i, rule in enumerate(rules):
             if rule is None:
                 made.append(None)
                 continue
-            kernel = None if rule.refusal else backend.kernels.get(f"{self.kernel_name}.vjp{i}")
-            if kernel is None and single and not rule.refusal:
+            alone = bare or bool(rule.refusal)
+            kernel = None if alone else backend.kernels.get(f"{self.kernel_name}.vjp{i}")
+            if kernel is None and single and not alone:
                 kernel = backend.kernels.get(f"{self.kernel_name}.vjp")
             whole = functools.partial(_kernel_or_rule, kernel, rule)
             placed = backend.place(whole, f"{self.name}.vjp{i}")
             made.append((kernel or rule.call) if placed is whole else placed)
         pulls = tuple(made)
         if any(pulls):
-            self.pulls[kind] = pulls
+            remember(self, self.pulls, kind, pulls)
         return pulls
 
     def run_rule(self, rule: Rule, g: Any, saved: Sequence[Any], kwargs: Any) -> Any:

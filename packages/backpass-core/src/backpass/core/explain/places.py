@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import linecache
 import os
@@ -27,7 +28,7 @@ def _folders() -> tuple[str, ...]:
 class Places:
     """Finds the user's lines in the frames of the running thread, below a frame to begin from."""
 
-    def __init__(self, outermost: FrameType) -> None:
+    def __init__(self, outermost: FrameType | None = None) -> None:
         self._outermost = outermost
         self._folders = _folders()
         self._known: dict[tuple[CodeType, int], Place] = {}
@@ -50,6 +51,18 @@ class Places:
         innermost = frames[0]
         frames.reverse()
         return self._place(innermost), self._region_of(frames)
+
+    def line(self, until: FrameType | None = None) -> Place | None:
+        """Return the user's line that is being run, above the frame `until`; `None`: there is none.
+
+        No frame is held.
+        """
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and frame is not until and frame is not self._outermost:
+            if self._theirs(frame.f_code):
+                return self._place(frame)
+            frame = frame.f_back
+        return None
 
     def forget(self) -> None:
         """Let go of the frames."""
@@ -102,12 +115,16 @@ def _region_name(frame: FrameType) -> str:
 
 
 def _read(frame: FrameType) -> Place:
-    code = frame.f_code
+    linecache.lazycache(frame.f_code.co_filename, frame.f_globals)
+    return _read_at(frame.f_code, frame.f_lasti, frame.f_lineno)
+
+
+@functools.lru_cache(4096)
+def _read_at(code: CodeType, instruction: int, lineno: int) -> Place:
     file = code.co_filename
-    span = next(itertools.islice(code.co_positions(), frame.f_lasti // 2, None))
+    span = next(itertools.islice(code.co_positions(), instruction // 2, None))
     first, last, start, end = span
-    line = frame.f_lineno if first is None else first
-    linecache.lazycache(file, frame.f_globals)
+    line = lineno if first is None else first
     lines = [linecache.getline(file, n) for n in range(line, (last or line) + 1)]
     text = lines[0].strip()
     expression = ""

@@ -12,6 +12,7 @@ from backpass.core.arity import Nary, Unary, primitive
 from backpass.core.backends import PYTHON_SCALARS, backend_of, explain, explain_mixture
 from backpass.core.extension import engine
 from backpass.core.graph import FREED, Node, pauses, recording, tell
+from backpass.core.observing import observer_here
 from backpass.core.operators import operators
 from backpass.core.rules import linear
 from backpass.core.tensor import Tensor, exclusive, is_inexact, is_permanent_leaf, live
@@ -160,7 +161,11 @@ def assign(tensor: Tensor, index: Any, values: Any) -> None:
     else:
         del old
         try:
-            _write(tensor.writable(), index, y)
+            observer = observer_here()
+            if observer is None:
+                _write(tensor.writable(), index, y)
+            else:
+                observer.compute(setitem, _write, (tensor.writable(), index, y), {})
         except Exception as error:
             better = explain_mixture("assignment", (tensor.value, y)) or explain(error)
             if better is None:

@@ -224,6 +224,8 @@ def _attention_jvp(
 
 defvjp(attention, joint=_attention_vjp)
 defjvp(attention, joint=_attention_jvp)
+# -inf for a row that may attend nowhere
+attention.aside = frozenset({1})
 
 
 # ----- the function -----------------------------------------------------------------------------
