@@ -16,6 +16,7 @@ from backpass.core.explain import explain
 from backpass.core.explain.drawing import draw
 from backpass.core.extension import __version__
 from backpass.core.ops.implicit.fixed_point import fixed_point
+from backpass.core.profiling import profile
 from backpass.core.recording import no_grad, stop_gradient
 from backpass.core.resources import (
     empty_cache,
@@ -60,6 +61,7 @@ __all__ = [
     "linearize",
     "memory_stats",
     "no_grad",
+    "profile",
     "set_num_threads",
     "stop_gradient",
     "testing",

@@ -10,6 +10,7 @@ type turns up.
 from __future__ import annotations
 
 import importlib
+import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -78,6 +79,8 @@ class Backend:
     capturing
         Whether what is computed now is only written down, to be run later and again and again: a
         number read from Python then stays what it is.
+    clock
+        The time in nanoseconds, when the device has done all that it was given to do.
     reports
         Whether its kernels look at the labels and indices that they read, so that nobody has to
         wait for these: one that is out of range makes what is computed from it nan, and is the
@@ -100,6 +103,7 @@ class Backend:
     place: Callable[[Kernel, str], Kernel] = lambda function, name: function
     local: Callable[..., Any] = lambda x, device=None: x
     capturing: Callable[[], bool] = lambda: False
+    clock: Callable[[], int] = time.perf_counter_ns
     reports: bool = False
 
     def function(self, name: str, module: str) -> Kernel:

@@ -8,7 +8,7 @@ from backpass.cupy.devices import local, place
 from backpass.cupy.kernels import KERNELS
 from backpass.cupy.library import library
 from backpass.cupy.memory import empty_cache, explain, memory_stats
-from backpass.cupy.streams import capturing
+from backpass.cupy.streams import capturing, clock
 from backpass.cupy.transfer import begin_to_host, from_host, to_host
 
 #: What the entry point names.
@@ -29,6 +29,7 @@ CupyBackend = Backend(
     place=place,
     local=local,
     capturing=capturing,
+    clock=clock,
     reports=True,
 )
 register(CupyBackend)

@@ -924,7 +924,7 @@ _METHODS = {
     "copy": copy,
     "conj": lambda a: conj(a),  # noqa: F405
     "astype": lambda a, dtype, **kw: _wrap(a._value.astype(dtype, **kw)),
-    "view": lambda a: _wrap(a._value.view(), a),
+    "view": lambda a, dtype=None: _wrap(a._value.view(dtype or a.dtype), a),
     "nonzero": nonzero,
     "swapaxes": swapaxes,
     "clip": clip,
