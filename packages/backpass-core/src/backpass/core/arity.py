@@ -13,6 +13,7 @@ from operator import itemgetter
 from typing import Any, overload
 
 from backpass.core.backends import PYTHON_SCALARS, backend_of
+from backpass.core.batches import Batch
 from backpass.core.cotangents import Parts, accumulate, fit_cotangent
 from backpass.core.dtypes import INEXACT
 from backpass.core.extension import engine
@@ -167,12 +168,19 @@ class Unary(Primitive):
 
     def _on_weak(self, x: Tensor, kwargs: Any) -> Tensor:
         """Apply the primitive to a Tensor of a subclass: a `WeakTensor`, or one like any other."""
+        if type(x) is Batch:
+            return self.on_batches((x,), kwargs)  # type: ignore[no-any-return]
         if type(x) is not WeakTensor:
             return self.op(Tensor(x.value, x.node), **kwargs)  # type: ignore[no-any-return]
         value = x.value if self.kind == "custom" else weak_value(x)
         ans = as_scalar(self.run((value,), kwargs))
         node = None if x.node is None else self.record(x, x.node, value, ans, kwargs)
         return (WeakTensor if self.name in WEAK_ARITHMETIC else Tensor)(ans, node)
+
+    def saved_of(self, i: int, rule: Rule, node: Node, on_tensors: bool) -> Sequence[Any]:
+        """Return what the rule reads of the call that `node` recorded."""
+        saved: Sequence[Any] = node.saved
+        return wrap(node, rule.positions, saved) if on_tensors else saved
 
     def pullback(self, g: Any, node: Node, wanted: Collection[Node] | None) -> Sequence[Any]:
         """Carry the cotangent of the output to the input."""
@@ -232,7 +240,7 @@ class Binary(Primitive):
                 xv = x.value
                 xn = x.node
             elif isinstance(x, Tensor):
-                if type(y) is not Tensor:
+                if type(y) is not Tensor or type(x) is Batch:
                     return self._on_weak(x, y)
                 xv = weak_value(x)
                 xn = x.node
@@ -245,7 +253,7 @@ class Binary(Primitive):
                 yv = y.value
                 yn = y.node
             elif isinstance(y, Tensor):
-                if type(x) is not Tensor:
+                if type(x) is not Tensor or type(y) is Batch:
                     return self._on_weak(x, y)
                 yv = weak_value(y)
                 yn = y.node
@@ -325,6 +333,8 @@ class Binary(Primitive):
         """Apply the primitive where no operand is a plain Tensor, but one is of a subclass."""
         if type(y) is list or type(y) is tuple:
             return self.on_sequences(x, y)
+        if type(x) is Batch or type(y) is Batch:
+            return self.on_batches((x, y), {})
         if not (type(x) is WeakTensor or type(y) is WeakTensor):
             return self.op(_unwrapped(x), _unwrapped(y))
         xv, xn = (weak_value(x), x.node) if isinstance(x, Tensor) else (x, None)
@@ -333,6 +343,11 @@ class Binary(Primitive):
         weak = self.name in WEAK_ARITHMETIC and type(xv) in PYTHON_SCALARS
         kind = WeakTensor if weak and type(yv) in PYTHON_SCALARS else Tensor
         return kind(ans, self.record(x, y, xn, yn, xv, yv, ans))
+
+    def saved_of(self, i: int, rule: Rule, node: Node, on_tensors: bool) -> Sequence[Any]:
+        """Return what the rule of operand i reads of the call that `node` recorded."""
+        saved: Sequence[Any] = node.saved[i]
+        return wrap(node, rule.positions, saved) if on_tensors else saved
 
     def pullback(self, g: Any, node: Node, wanted: Collection[Node] | None) -> Sequence[Any]:
         """Carry the cotangent of the output to both inputs."""
@@ -411,8 +426,12 @@ class Nary(Primitive):
                     if node.parents is None or node.serial <= floor[0]:
                         node = live(x)
                     tracked = tracked or node is not None
-                weak = type(x) is not Tensor and self._takes_weak
-                x = weak_value(x) if weak else x.value
+                if type(x) is Tensor:
+                    x = x.value
+                elif type(x) is Batch:
+                    return self.on_batches(xs, kwargs)
+                else:
+                    x = weak_value(x) if self._takes_weak else x.value
             elif (type(x) is list or type(x) is tuple) and not self.variadic:
                 return self.on_sequences(*xs, **kwargs)
             values.append(x)

@@ -46,6 +46,7 @@ class Operators:
     zero_multiply: Operation
     sum: Operation
     reshape: Operation
+    concatenate: Operation
     broadcast_to: Operation
     transpose: Operation
     real: Operation

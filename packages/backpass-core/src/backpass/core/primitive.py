@@ -27,6 +27,7 @@ from backpass.core.backends import (
     explain,
     explain_mixture,
 )
+from backpass.core.batches import Unbatched
 from backpass.core.graph import Node
 from backpass.core.observing import observer_here, remember, unfused
 from backpass.core.operators import operators
@@ -151,6 +152,8 @@ class Primitive:
         self.derivatives: tuple[Callable[..., Any] | None, ...] = ()
         #: Whether an elementwise primitive chooses among its operands: see `rules.elementwise`.
         self.selects = False
+        #: How it is applied to many cotangents at once; `None`: it is not. See `batches`.
+        self.batch: Callable[..., Any] | None = None
         self.kernels: dict[type, Callable[..., Any]] = {}
         self.pulls: dict[type, tuple[Pull | None, ...]] = {}
         #: The polymorphic entry: arrays in, arrays out; a Tensor in, Tensors out.
@@ -246,6 +249,12 @@ class Primitive:
         as_array = operators.methods["__array__"]
         made = [as_array(x) if type(x) in (list, tuple) else x for x in xs]
         return self.op(*made, **kwargs)
+
+    def on_batches(self, xs: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Apply the primitive where an operand is a stack of cotangents."""
+        if self.batch is None:
+            raise Unbatched(self.name)
+        return self.batch(self, xs, kwargs)
 
     def run(self, values: Sequence[Any], kwargs: Any) -> Any:
         """Compute on plain arrays."""
@@ -345,6 +354,10 @@ class Primitive:
                 "with backpass.core.extend.defjvp"
             )
         return rule
+
+    def saved_of(self, i: int, rule: Rule, node: Node, on_tensors: bool) -> Sequence[Any]:
+        """Return what the rule of operand i reads of the call that `node` recorded."""
+        raise NotImplementedError
 
     def pullback(self, g: Any, node: Node, wanted: Collection[Node] | None) -> Sequence[Any]:
         """Carry the cotangent of the output to each parent; `None` where nothing goes."""

@@ -30,8 +30,8 @@ from backpass.core.calls import (
 )
 from backpass.core.cotangents import fit_tangent
 from backpass.core.graph import Node, Subgraph, backward
+from backpass.core.jacobians import rows
 from backpass.core.operators import operators
-from backpass.core.ops.shaping import stack
 from backpass.core.tensor import Tensor, add_gradients, give, live
 from backpass.core.values import plain
 
@@ -430,8 +430,8 @@ def jacobian(
                     f"{call.name} returned complex numbers: use holomorphic=True, or return their "
                     "real() and imag()"
                 )
-            rows = _rows(recorded, k, value)
-            block = [argument.shaped(row) for argument, row in zip(call.arguments, rows)]
+            found = rows(recorded, k, value)
+            block = [argument.shaped(row) for argument, row in zip(call.arguments, found)]
             blocks.append(block[0] if isinstance(argnums, int) else tuple(block))
         result = tree.unflatten(recorded.structure, blocks)
         if has_aux:
@@ -441,36 +441,6 @@ def jacobian(
         return result
 
     return jacobian_of
-
-
-def _rows(recorded: Recorded, k: int, value: Any) -> list[list[Any]]:
-    """Return d output[k] / d leaf for each argument's leaves, the output's axes first."""
-    xp = backend_of((value,)).library
-    shape = tuple(value.shape)
-    stacked: list[list[list[Any]]] = []
-    for i in range(value.size):
-        basis = xp.zeros(value.size, value.dtype)
-        basis[i] = 1
-        cotangents: list[Any] = [None] * len(recorded.outputs)
-        cotangents[k] = basis.reshape(shape)[()]
-        stacked.append(recorded.pull(cotangents))
-    made = []
-    for a, argument in enumerate(recorded.call.arguments):
-        row: list[Any] = []
-        for j, t in enumerate(argument.fresh):
-            if t is None:
-                row.append(None)
-                continue
-            parts = [s[a][j] for s in stacked]
-            full = (*shape, *t.shape)
-            if any(isinstance(p, Tensor) for p in parts):
-                row.append(operators.reshape(stack(parts), shape=full))
-            elif parts:
-                row.append(xp.stack([xp.asarray(p) for p in parts]).reshape(full)[()])
-            else:
-                row.append(xp.zeros(full, t.dtype))
-        made.append(row)
-    return made
 
 
 def hessian(fun: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Function:

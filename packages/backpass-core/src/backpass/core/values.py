@@ -8,6 +8,7 @@ from typing import Any
 import numpy
 
 from backpass.core.backends import PYTHON_SCALARS, made_beside
+from backpass.core.batches import Batch
 from backpass.core.graph import Node
 from backpass.core.tensor import Tensor
 
@@ -43,6 +44,11 @@ def plain(x: Any) -> Any:
     return x.value if isinstance(x, Tensor) else x
 
 
+def located(x: Any) -> Any:
+    """Return an array that lies where `x` lies; of a stack of cotangents, the stack."""
+    return plain(x.inner if type(x) is Batch else x)
+
+
 def weak_value(x: Tensor) -> Any:
     """Return the value of a Tensor as an operand; a Python float for a weak one."""
     return x.value.item() if isinstance(x, WeakTensor) else x.value
@@ -71,7 +77,7 @@ def as_tensors(ans: Any) -> Any:
 
 def zeros_beside(like: Any, operands: Sequence[Any]) -> Any:
     """Return zeros of the shape and dtype of `like`, on the device of the arrays in `operands`."""
-    return made_beside(map(plain, operands), lambda xp: xp.zeros(like.shape, like.dtype))
+    return made_beside(map(located, operands), lambda xp: xp.zeros(like.shape, like.dtype))
 
 
 def describe(value: Any) -> str:

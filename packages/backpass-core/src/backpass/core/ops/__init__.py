@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy
 
+import backpass.core.ops.batching  # noqa: F401 - tells the primitives how they are batched
 from backpass.core import extension, tensor
 from backpass.core.backends import backend_of
 from backpass.core.operators import operators

@@ -15,6 +15,7 @@ import numpy
 
 from backpass.core.arity import primitive
 from backpass.core.backends import backend_of
+from backpass.core.batches import along, batched
 from backpass.core.ops.elementwise import conj, divide
 from backpass.core.ops.indexing import getitem, scatter
 from backpass.core.ops.reductions import refuse_out
@@ -167,6 +168,9 @@ linear(rfftn_, _rfftn_vjp)
 linear(irfftn_, _irfftn_vjp)
 linear(rfft_transposed, _rfft_back)
 linear(irfft_transposed, _irfft_back)
+
+batched(along("axis"), fft_, ifft_, rfft_, irfft_)
+batched(along("axes"), fftn_, ifftn_, rfftn_, irfftn_, rfft_transposed, irfft_transposed)
 
 # ----- the functions, with NumPy's signatures ---------------------------------------------------
 

@@ -16,7 +16,7 @@ from backpass.core.observing import observer_here
 from backpass.core.operators import operators
 from backpass.core.rules import linear
 from backpass.core.tensor import Tensor, exclusive, is_inexact, is_permanent_leaf, live
-from backpass.core.values import plain
+from backpass.core.values import located, plain
 
 
 def plain_index(index: Any) -> Any:
@@ -111,7 +111,7 @@ def _setitem_y(g: Any, y: Any, *, index: Any) -> Any:
     if _is_basic(index):
         return taken
     # Of elements that are written several times the last write stands; the others get nothing.
-    xp = backend_of((plain(g),)).library
+    xp = backend_of((located(g),)).library
     turn = xp.arange(taken.size).reshape(taken.shape)
     last = xp.empty(g.shape, numpy.intp)
     last[index] = turn

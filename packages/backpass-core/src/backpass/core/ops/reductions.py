@@ -41,7 +41,7 @@ from backpass.core.ops.shaping import (
 )
 from backpass.core.rules import defjvp, defvjp, linear, nondifferentiable
 from backpass.core.tensor import Tensor
-from backpass.core.values import as_tensors, plain
+from backpass.core.values import as_tensors, located, plain
 
 # ----- helpers of the rules ---------------------------------------------------------------------
 
@@ -91,7 +91,7 @@ def _masked(g: Any, where_: Any) -> Any:
 
 def _mask(where_: Any, beside: Any, shape: tuple[int, ...]) -> Any:
     """Return a mask, which may be a single `True`, in a shape and on the device of `beside`."""
-    xp = backend_of((plain(beside),)).library
+    xp = backend_of((located(beside),)).library
     return broadcast_to.op(xp.asarray(where_), shape=shape)
 
 

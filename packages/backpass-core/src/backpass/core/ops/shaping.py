@@ -267,6 +267,7 @@ linear(triu_, lambda g, *, k=0: triu_.op(g, k=k))
 linear(rot90_, lambda g, *, k, axes: rot90_.op(g, k=-k, axes=axes))
 
 operators.reshape = reshape.op
+operators.concatenate = concatenate_.op
 operators.transpose = transpose_.op
 operators.broadcast_to = broadcast_to.op
 operators.astype = astype.op

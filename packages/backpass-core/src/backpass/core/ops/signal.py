@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import builtins
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy
 
 from backpass.core.arity import primitive
 from backpass.core.backends import backend_of
+from backpass.core.batches import Batch, Unbatched, batched
 from backpass.core.ops.elementwise import conj
 from backpass.core.ops.indexing import getitem
-from backpass.core.ops.shaping import as_operand, astype, flip
+from backpass.core.ops.shaping import as_operand, astype, flip, reshape
 from backpass.core.rules import bilinear
 from backpass.core.tensor import Tensor
 from backpass.core.values import as_tensors, plain
@@ -67,6 +69,28 @@ bilinear(
     ),
 )
 
+
+def _convolve_batch(f: Any, xs: Sequence[Any], kwargs: Mapping[str, Any]) -> Batch:
+    """Convolve many arrays with one, which has a length of 1 along the axis of the rows."""
+    x, y = xs
+    if isinstance(x, Batch) and isinstance(y, Batch):
+        raise Unbatched("a convolution of two cotangents")
+    mode, method = kwargs["mode"], kwargs["method"]
+    if method == "auto":
+        # What is right for one, so that a nan spreads as far as it does there.
+        dummies = [numpy.broadcast_to(numpy.empty((), v.dtype), v.shape) for v in xs]
+        choose = backend_of(()).function("choose_conv_method", "scipy.signal")
+        method = choose(*dummies, mode=mode)
+    stacks = [v.inner if isinstance(v, Batch) else reshape.op(v, shape=(1, *v.shape)) for v in xs]
+    if mode == "full" or isinstance(x, Batch):
+        return Batch(f.op(*stacks, mode=mode, method=method))
+    # As windows there are many, and none covers the others: the valid part is cut out.
+    whole = f.op(*stacks, mode="full", method=method)
+    valid = tuple(slice(m - 1, n) for n, m in zip(x.shape, y.shape))
+    return Batch(getitem.op(whole, index=(slice(None), *valid)))
+
+
+batched(_convolve_batch, convolve_)
 
 # ----- the functions, with SciPy's signatures ---------------------------------------------------
 

@@ -14,13 +14,14 @@ cache can hold, so that the columns never lie in memory all at once.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy
 
 import backpass.numpy as np
 from backpass.core import Tensor
+from backpass.core.batches import Batch, Unbatched, batched, folded
 from backpass.core.extend import bilinear, defjvp, defvjp, primitive
 from backpass.nn.functional.windows import (
     Pair,
@@ -221,6 +222,24 @@ bilinear(
     lambda g, y, **windows: conv2d_input.op(y, g, **windows),
 )
 
+
+def _conv2d_batch(f: Any, xs: Sequence[Any], kwargs: Any) -> Batch:
+    """Lay many cotangents of images end to end, and those of weights side by side."""
+    images, other, *bias = xs
+    if any(b is not None for b in bias):
+        raise Unbatched("a convolution with a bias")
+    if f is not conv2d_weight and isinstance(images, Batch):
+        return folded(f, (images, other, *bias), kwargs)
+    if kwargs["groups"] != 1:
+        raise Unbatched("a convolution in groups")
+    if f is conv2d_weight:
+        # From the output's channels, or the input's, to the same ones of the weight.
+        first = isinstance(images, Batch)
+        return folded(f, xs, kwargs, axis=1, out=0 if first else 1)
+    return folded(f, xs, kwargs, axis=0 if f is conv2d_ else 1, out=1)
+
+
+batched(_conv2d_batch, conv2d_, conv2d_input, conv2d_weight)
 
 # ----- the public functions ---------------------------------------------------------------------
 

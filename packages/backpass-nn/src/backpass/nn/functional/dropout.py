@@ -10,16 +10,19 @@ channels).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy
 
 from backpass.core import Tensor
 from backpass.core.backends import made_beside
+from backpass.core.batches import batched
 from backpass.core.dtypes import kind_of
 from backpass.core.extend import linear, primitive
+from backpass.core.ops.elementwise import zero_multiply
 from backpass.core.ops.shaping import as_operand
-from backpass.core.values import plain
+from backpass.core.values import located, plain
 from backpass.nn import random
 from backpass.nn.functional.philox import bernoulli
 
@@ -43,6 +46,16 @@ def dropout_(xp: Any, x: Any, *, rate: float, key: Any, axes: int) -> Any:
 
 
 linear(dropout_, lambda g, *, rate, key, axes: dropout_.op(g, rate=rate, key=key, axes=axes))
+
+
+def _same_elements(f: Any, xs: Sequence[Any], kwargs: Any) -> Any:
+    """Drop the same elements of all: the key tells which for the shape of one."""
+    (g,) = xs
+    ones = made_beside((located(g),), lambda xp: xp.ones(g.shape, g.dtype))
+    return zero_multiply.op(f.op(ones, **kwargs), g)
+
+
+batched(_same_elements, dropout_)
 
 
 def check_rate(name: str, rate: Any, parameter: str = "rate") -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy
@@ -9,6 +10,7 @@ import numpy
 import backpass.numpy as np
 from backpass.core import Tensor
 from backpass.core.backends import backend_of, made_beside
+from backpass.core.batches import Batch, Unbatched, batched, folded
 from backpass.core.extend import defjvp, defvjp, linear, primitive
 from backpass.nn.functional.checking import all_within, check_values
 
@@ -49,6 +51,17 @@ defvjp(embedding_, None, lambda g, indices, **table: embedding_weight.op(indices
 defjvp(embedding_, None, lambda t, indices, **table: embedding_rows.op(indices, t, **table))
 linear(embedding_rows, None, lambda g, indices, **table: embedding_weight.op(indices, g, **table))
 linear(embedding_weight, None, lambda g, indices, **table: embedding_rows.op(indices, g, **table))
+
+
+def _wide_rows(f: Any, xs: Sequence[Any], kwargs: Any) -> Batch:
+    """Take the vectors of many cotangents for longer ones."""
+    indices, y = xs
+    if isinstance(indices, Batch):
+        raise Unbatched("indices")
+    return folded(f, xs, kwargs, axis=y.ndim - 1, out=1 if f is embedding_weight else indices.ndim)
+
+
+batched(_wide_rows, embedding_rows, embedding_weight)
 
 # ----- the public function ----------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from backpass.core.batches import batched, beside
 from backpass.core.extend import linear, primitive
 from backpass.core.values import zeros_beside
 
@@ -43,5 +44,6 @@ def _join_vjp(g: Any, *xs: Any, needs: Sequence[bool]) -> Any:
 
 linear(split_heads, joint=_split_vjp)
 linear(join_heads, joint=_join_vjp)
+batched(beside, split_heads, join_heads)
 
 __all__ = ["join_heads", "split_heads"]

@@ -14,6 +14,7 @@ from typing import Any
 import numpy
 
 from backpass.core import Tensor
+from backpass.core.batches import Batch, batched, folded, spread
 from backpass.core.dtypes import kind_of
 from backpass.core.extend import defjvp, defvjp, linear, primitive
 from backpass.nn.functional.checking import operand
@@ -129,6 +130,15 @@ linear(
     None,
 )
 
+
+def _winners_for_all(f: Any, xs: Sequence[Any], kwargs: Any) -> Batch:
+    """Lay the images of many cotangents end to end, each with the same winners."""
+    y, winner = xs
+    return folded(f, (y, Batch(spread(winner, y.rows))), kwargs)
+
+
+batched(_winners_for_all, max_pool2d_input, max_pool2d_pick)
+
 # ----- the mean ---------------------------------------------------------------------------------
 
 
@@ -236,6 +246,7 @@ def _parts(n: int, count: int) -> list[slice]:
 
 linear(adaptive_avg_pool2d_, lambda g, **parts: adaptive_avg_pool2d_input.op(g, **parts))
 linear(adaptive_avg_pool2d_input, lambda g, **parts: adaptive_avg_pool2d_.op(g, **parts))
+batched(folded, avg_pool2d_, avg_pool2d_input, adaptive_avg_pool2d_, adaptive_avg_pool2d_input)
 
 # ----- the public functions ---------------------------------------------------------------------
 

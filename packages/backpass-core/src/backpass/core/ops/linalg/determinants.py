@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy
 
 from backpass.core.arity import primitive
+from backpass.core.batches import aligned, batched
 from backpass.core.ops.elementwise import (
     imag,
     is_complex,
@@ -128,6 +129,8 @@ def _trace(x: Any) -> Any:
     return sum_.op(multiply.op(x, mask(x, 0.0, 1.0, 0.0)), axis=(-2, -1), keepdims=True)
 
 
+# Broadcast over leading axes, as arithmetic is.
+batched(aligned, cofactor_change)
 defvjp(cofactors, lambda g, x: cofactor_change.op(x, g), None)
 defjvp(cofactors, lambda t, x: cofactor_change.op(x, t), None)
 defvjp(cofactor_change, lambda g, x, w: _third(x, g, w), lambda g, x: cofactor_change.op(x, g))

@@ -9,11 +9,12 @@ import numpy
 
 from backpass.core.arity import primitive
 from backpass.core.backends import backend_of, made_beside
+from backpass.core.batches import aligned, batched
 from backpass.core.ops.elementwise import conj, is_complex, multiply, zero_product
 from backpass.core.ops.reductions import sum_
 from backpass.core.ops.shaping import reshape
 from backpass.core.rules import defjvp, defvjp, linear
-from backpass.core.values import plain
+from backpass.core.values import located
 
 # ----- transposes -------------------------------------------------------------------------------
 
@@ -25,6 +26,7 @@ def matrix_transpose_(xp: Any, x: Any) -> Any:
 
 
 linear(matrix_transpose_, lambda g: matrix_transpose_.op(g))
+batched(aligned, matrix_transpose_)
 #: The transpose of each matrix, for rules.
 transpose = matrix_transpose_.op
 
@@ -74,7 +76,7 @@ _KEPT = 256
 
 def library_of(x: Any) -> Any:
     """Return the array library of an operand, a Tensor or an array."""
-    return backend_of((plain(x),)).library
+    return backend_of((located(x),)).library
 
 
 def real_dtype(x: Any) -> Any:
@@ -96,7 +98,7 @@ _kept_mask = functools.lru_cache(32)(_make_mask)
 
 def mask(x: Any, below: float, on: float, above: float) -> Any:
     """Return a square matrix for `x`: three numbers below, on and above the diagonal."""
-    n, value = x.shape[-1], plain(x)
+    n, value = x.shape[-1], located(x)
     # A captured graph reads it after it may have been forgotten here.
     kept = n <= _KEPT and not backend_of((value,)).capturing()
     place = getattr(getattr(value, "device", None), "id", None)
@@ -155,4 +157,5 @@ def _over_y(g: Any, ans: Any, y: Any) -> Any:
 
 # Both zeros are strong: a derivative 0 also beside an infinite cotangent.
 defvjp(over, _over_x, _over_y)
+batched(aligned, over)
 defjvp(over, lambda t, y: _over_x(t, y), lambda t, ans, y: _over_y(t, ans, y))

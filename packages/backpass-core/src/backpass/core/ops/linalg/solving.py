@@ -9,6 +9,7 @@ from typing import Any
 import numpy
 
 from backpass.core.arity import Nary, primitive
+from backpass.core.batches import Batch, Unbatched, batched, in_columns, ndim_of, widened
 from backpass.core.ops.elementwise import multiply
 from backpass.core.ops.linalg.matrices import column, row, transpose
 from backpass.core.ops.linear import matmul
@@ -102,6 +103,22 @@ def _solve_jvp(ts: Sequence[Any], ans: Any, a: Any, b: Any) -> Any:
 
 defvjp(solve, joint=_solve_vjp)
 defjvp(solve, joint=_solve_jvp)
+
+
+def _solve_batch(f: Any, xs: Sequence[Any], kwargs: Any) -> Batch:
+    a, b = xs
+    if isinstance(a, Batch):
+        raise Unbatched("solve with a matrix for each row")
+    if ndim_of(a) == 2 and b.ndim <= 2:
+        return in_columns(f, xs, kwargs)
+    if b.ndim > 1:
+        return Batch(solve.op(a, widened(b, ndim_of(a))))
+    many = reshape.op(b.inner, shape=(b.rows, *(1,) * (ndim_of(a) - 2), *b.shape, 1))
+    ans = solve.op(a, many)
+    return Batch(reshape.op(ans, shape=ans.shape[:-1]))
+
+
+batched(_solve_batch, solve)
 
 # ----- short over these -------------------------------------------------------------------------
 

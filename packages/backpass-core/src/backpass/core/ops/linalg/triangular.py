@@ -8,6 +8,7 @@ from typing import Any
 
 from backpass.core.arity import primitive
 from backpass.core.backends import Backend, backend_of
+from backpass.core.batches import batched, in_columns
 from backpass.core.ops.elementwise import multiply
 from backpass.core.ops.indexing import getitem
 from backpass.core.ops.linalg.matrices import (
@@ -90,6 +91,7 @@ def _triangular_jvp(ts: Sequence[Any], ans: Any, a: Any, b: Any, **options: Any)
 
 defvjp(solve_triangular_, joint=_triangular_vjp)
 defjvp(solve_triangular_, joint=_triangular_jvp)
+batched(in_columns, solve_triangular_)
 
 _TRANS = {0: 0, 1: 1, 2: 2, "N": 0, "T": 1, "C": 2}
 
@@ -221,6 +223,7 @@ def _banded_jvp(
 
 defvjp(solve_banded_, joint=_banded_vjp)
 defjvp(solve_banded_, joint=_banded_jvp)
+batched(in_columns, solve_banded_)
 
 
 def solve_banded(
