@@ -11,10 +11,10 @@ one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
-
-import numpy
 
 from backpass.core.operators import operators
 from backpass.core.tensor import Tensor
@@ -33,21 +33,67 @@ class _Apart(Tensor):
     __slots__ = ()
 
 
+@dataclass(frozen=True)
+class Diagonal:
+    """Cotangents with one element each that is not 0: that of row i is element `start + i`.
+
+    A walk begins with them, and until they have met a product there is little to compute.
+
+    Attributes
+    ----------
+    elements : array, shape (rows,)
+        What is not 0.
+    start : int
+        Where the first row has it, when its elements are counted in C order.
+    library
+        The library of the array.
+    """
+
+    elements: Any
+    start: int
+    library: Any
+
+    @property
+    def places(self) -> slice:
+        """Which elements of a cotangent are not 0 in some row."""
+        return slice(self.start, self.start + len(self.elements))
+
+    def stack(self, shape: tuple[int, ...]) -> Any:
+        """Return the cotangents, each of a shape."""
+        rows, size = len(self.elements), math.prod(shape)
+        made = self.library.zeros((rows, size), self.elements.dtype)
+        made.reshape(-1)[self.start :: size + 1][:rows] = self.elements
+        return made.reshape((rows, *shape))
+
+
 class Batch(_Apart):
     """A stack of cotangents, seen as one of them.
 
     Attributes
     ----------
-    inner : array or Tensor, shape (rows, *shape)
-        All of them; a Tensor where the walk itself is recorded.
+    shape : tuple
+        That of one of them.
+    diagonal : Diagonal or None
+        What the stack is made of, as long as nobody has asked for it.
     """
 
-    __slots__ = ("inner",)
+    __slots__ = ("_inner", "_shape", "diagonal")
 
-    def __init__(self, inner: Any) -> None:
-        self.inner = inner
+    def __init__(
+        self, inner: Any, diagonal: Diagonal | None = None, shape: tuple[int, ...] | None = None
+    ) -> None:
+        self._inner = inner
+        self._shape = tuple(inner.shape[1:]) if shape is None else shape
+        self.diagonal = diagonal
         self.node = None
         self.grad = None
+
+    @property
+    def inner(self) -> Any:
+        """All of them, of shape (rows, *shape); a Tensor where the walk itself is recorded."""
+        if self.diagonal is not None:
+            self._inner, self.diagonal = self.diagonal.stack(self._shape), None
+        return self._inner
 
     @property
     def value(self) -> NoReturn:
@@ -57,27 +103,28 @@ class Batch(_Apart):
     @property
     def rows(self) -> int:
         """How many cotangents there are."""
-        return int(self.inner.shape[0])
+        rows = self._inner if self.diagonal is None else self.diagonal.elements
+        return int(rows.shape[0])
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one of them."""
-        return tuple(self.inner.shape[1:])
+        return self._shape
 
     @property
     def dtype(self) -> Any:
         """The type of the elements."""
-        return self.inner.dtype
+        return (self._inner if self.diagonal is None else self.diagonal.elements).dtype
 
     @property
     def ndim(self) -> int:
         """The number of axes of one of them."""
-        return len(self.inner.shape) - 1
+        return len(self._shape)
 
     @property
     def size(self) -> int:
         """The number of elements of one of them."""
-        return int(numpy.prod(self.shape))
+        return math.prod(self._shape)
 
 
 def batched(rule: BatchRule, *functions: Any) -> None:

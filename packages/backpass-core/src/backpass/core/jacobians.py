@@ -8,6 +8,7 @@ else that looks at the numbers of its cotangent, a hook), each row is walked by 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy
 
 from backpass.core.arity import PICK, Binary, Nary, Unary
 from backpass.core.backends import backend_of
-from backpass.core.batches import Batch, Unbatched
+from backpass.core.batches import Batch, Diagonal, Unbatched
 from backpass.core.calls import THROUGH, Recorded
 from backpass.core.cotangents import Parts, accumulate, fit_cotangent
 from backpass.core.graph import Node
@@ -92,8 +93,9 @@ def _together(recorded: Recorded, k: int, value: Any) -> Rows | None:
     xp = backend_of((value,)).library
     for start in range(0, value.size, count):
         n = min(count, value.size - start)
-        seed = xp.eye(n, value.size, k=start, dtype=value.dtype).reshape((n, *shape))
-        batch = Batch(Tensor(seed) if recorded.outer else seed)
+        batch = Batch(None, Diagonal(xp.ones(n, value.dtype), start, xp), shape)
+        if recorded.outer:
+            batch = Batch(Tensor(batch.inner))
         found = _walk(recorded.subgraph.order, {root: batch}, recorded.wanted, recorded.outer)
         for argument, blocks in zip(recorded.call.arguments, whole):
             for node, block in zip(argument.nodes, blocks):
@@ -109,7 +111,7 @@ def _most(order: Sequence[Node], wanted: Collection[Node] | None) -> int:
     largest = 1
     for node in order:
         if node.shape is not None and (wanted is None or node in wanted):
-            largest = max(largest, int(numpy.prod(node.shape)) * node.dtype.itemsize)
+            largest = max(largest, math.prod(node.shape) * node.dtype.itemsize)
     return max(1, BUDGET // largest)
 
 
@@ -119,7 +121,7 @@ class _Block:
     def __init__(self, leaf: Tensor | None, shape: tuple[int, ...]) -> None:
         self.leaf = leaf
         self.shape = shape
-        self.size = int(numpy.prod(shape))
+        self.size = math.prod(shape)
         self.whole: Any = None
         self.tensors: list[Tensor] = []
 

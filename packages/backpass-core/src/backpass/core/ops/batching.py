@@ -15,6 +15,7 @@ import numpy
 from backpass.core.backends import backend_of
 from backpass.core.batches import (
     Batch,
+    Diagonal,
     Unbatched,
     aligned,
     along,
@@ -41,7 +42,28 @@ Keywords = Mapping[str, Any]
 
 # ----- single elements ----------------------------------------------------------------------------
 
-batched(aligned, e.zero_multiply, e.zero_product, e.multiply, e.divide, e.add, e.subtract)
+
+def _zero_multiply(f: Primitive, xs: Operands, kwargs: Keywords) -> Any:
+    """Multiply; a diagonal stays one, for what is 0 stays so, whatever it meets."""
+    g, d = xs if isinstance(xs[0], Batch) else reversed(xs)
+    diagonal = g.diagonal
+    if diagonal is None or isinstance(d, Batch) or getattr(d, "shape", ()) not in (g.shape, ()):
+        return aligned(f, xs, kwargs)
+    if g is not xs[0] and not _is_finite(d):
+        # The zero that is strong is the other's.
+        return aligned(f, xs, kwargs)
+    met = d.reshape(-1)[diagonal.places] if getattr(d, "shape", ()) else d
+    operands = (diagonal.elements, met) if g is xs[0] else (met, diagonal.elements)
+    return Batch(None, Diagonal(f.op(*operands), diagonal.start, diagonal.library), g.shape)
+
+
+def _is_finite(x: Any) -> bool:
+    """Tell whether an array holds finite numbers; one that would have to be waited for may not."""
+    return isinstance(x, numpy.ndarray | numpy.generic | float) and bool(numpy.isfinite(x).all())
+
+
+batched(_zero_multiply, e.zero_multiply)
+batched(aligned, e.zero_product, e.multiply, e.divide, e.add, e.subtract)
 batched(aligned, e.positive, e.negative, e.conj, e.real, e.imag, e.where)
 batched(aligned, e.equal, e.not_equal, e.isnan, e.isinf, e.isfinite)
 batched(aligned, e.logical_and, e.logical_or, e.logical_not)
@@ -81,6 +103,8 @@ def _reshape(f: Primitive, xs: Operands, kwargs: Keywords) -> Batch:
     (x,) = xs
     shape = kwargs["shape"]
     shape = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
+    if x.diagonal is not None and -1 not in shape:
+        return Batch(None, x.diagonal, shape)
     return Batch(f.op(x.inner, shape=(x.rows, *shape)))
 
 
@@ -259,7 +283,21 @@ def _product(rows: Any, y: Any) -> Any:
     return operators.reshape(made, shape=(*shape[:-1], *y.shape[1:]))
 
 
+def _scaled(d: Diagonal, y: Any) -> Any:
+    """Return the product of a diagonal's rows, which are vectors, with a matrix y: its rows, scaled.
+
+    `None` where y is not an array of finite numbers: 0 times an infinity is nan in every product.
+    """
+    if y.dtype != d.elements.dtype or not _is_finite(y):
+        return None
+    return e.multiply.op(d.elements[:, None], y[d.places])
+
+
 def _rows_times(x: Batch, y: Any) -> Batch:
+    if x.diagonal is not None and x.ndim == 1 and ndim_of(y) == 2:
+        made = _scaled(x.diagonal, y)
+        if made is not None:
+            return Batch(made)
     if ndim_of(y) <= 2:
         return Batch(_product(x.inner, y))
     if x.ndim > 1:
@@ -270,6 +308,10 @@ def _rows_times(x: Batch, y: Any) -> Batch:
 
 def _times_columns(x: Any, y: Batch) -> Batch:
     ndim = ndim_of(x)
+    if y.diagonal is not None and ndim == 2 and y.shape[1:] in ((), (1,)):
+        made = _scaled(y.diagonal, _turned(x))
+        if made is not None:
+            return Batch(operators.reshape(made, shape=(*made.shape, *y.shape[1:])))
     if y.ndim == 1:
         if ndim <= 2:
             return Batch(_product(y.inner, x if ndim == 1 else _turned(x)))
