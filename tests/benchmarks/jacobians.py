@@ -13,6 +13,7 @@ compiled before.  Each contender has a process of its own for each number of thr
 from __future__ import annotations
 
 import importlib
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -47,7 +48,7 @@ def numbers(case: str) -> tuple[Layers, list[Any]]:
     sizes = CASES[name]
     layers = [
         ((random.standard_normal((m, n)) / m**0.5).astype(dtype), numpy.zeros(n, dtype))
-        for m, n in zip(sizes, sizes[1:])
+        for m, n in itertools.pairwise(sizes)
     ]
     return layers, [random.standard_normal(sizes[0]).astype(dtype) for _ in range(4)]
 

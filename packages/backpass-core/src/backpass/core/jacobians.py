@@ -23,6 +23,7 @@ from backpass.core.graph import Node
 from backpass.core.operators import operators
 from backpass.core.ops.shaping import stack
 from backpass.core.tensor import Tensor, live, own
+from backpass.core.values import plain
 
 #: How many bytes the largest cotangent of a walk may take: so many rows go together.
 BUDGET = 1 << 26
@@ -83,20 +84,22 @@ def _one_by_one(recorded: Recorded, k: int, value: Any) -> Rows:
 
 def _together(recorded: Recorded, k: int, value: Any) -> Rows | None:
     """Return the rows by as few walks as the memory allows; `None` where that would be each row."""
-    output = recorded.outputs[k]
+    output, outer = recorded.outputs[k], recorded.outer
+    order, wanted = recorded.subgraph.order, recorded.wanted
     root = live(output) if isinstance(output, Tensor) else None
-    count = min(value.size, _most(recorded.subgraph.order, recorded.wanted))
-    if root is None or count < 2:
+    count = value.size if root is None else min(value.size, _most(order, wanted))
+    if count < 2:
         return None
     shape = tuple(value.shape)
-    whole = [[_Block(t, shape) for t in a.fresh] for a in recorded.call.arguments]
+    whole = [[_Block(t, shape, outer) for t in a.fresh] for a in recorded.call.arguments]
     xp = backend_of((value,)).library
     for start in range(0, value.size, count):
         n = min(count, value.size - start)
-        batch = Batch(None, Diagonal(xp.ones(n, value.dtype), start, xp), shape)
-        if recorded.outer:
-            batch = Batch(Tensor(batch.inner))
-        found = _walk(recorded.subgraph.order, {root: batch}, recorded.wanted, recorded.outer)
+        found: dict[Node, Any] = {}
+        if root is not None:
+            batch = Batch(None, Diagonal(xp.ones(n, value.dtype), start, xp), shape)
+            found[root] = Batch(Tensor(batch.inner)) if outer else batch
+            _walk(order, found, wanted, outer)
         for argument, blocks in zip(recorded.call.arguments, whole):
             for node, block in zip(argument.nodes, blocks):
                 if node is not None:
@@ -118,10 +121,10 @@ def _most(order: Sequence[Node], wanted: Collection[Node] | None) -> int:
 class _Block:
     """What belongs to one leaf of an argument: d output / d leaf, put together from walks."""
 
-    def __init__(self, leaf: Tensor | None, shape: tuple[int, ...]) -> None:
+    def __init__(self, leaf: Tensor | None, shape: tuple[int, ...], outer: bool) -> None:
         self.leaf = leaf
         self.shape = shape
-        self.size = math.prod(shape)
+        self.outer = outer
         self.whole: Any = None
         self.tensors: list[Tensor] = []
 
@@ -130,25 +133,29 @@ class _Block:
         leaf = self.leaf
         assert leaf is not None
         xp = backend_of((leaf.value,)).library
-        if g is not None and not isinstance(g, Batch):
-            raise Unbatched("a rule that gives all rows the same")
-        inner = None if g is None else g.inner
+        inner = self._taken(g, xp)
         del g
-        held = inner.value if isinstance(inner, Tensor) else inner
-        if held is not None and backend_of((held,)).library is not xp:
-            raise Unbatched("a cotangent on another device")
-        del held
-        if isinstance(inner, Tensor) or self.tensors:
-            if inner is None:
-                inner = Tensor(xp.zeros((n, *leaf.shape), leaf.dtype))
-            self.tensors.append(inner)
-        elif n == self.size and inner is not None:
+        if self.outer:
+            inner = xp.zeros((n, *leaf.shape), leaf.dtype) if inner is None else inner
+            self.tensors.append(inner if isinstance(inner, Tensor) else Tensor(inner))
+        elif inner is not None and n == math.prod(self.shape):
             self.whole = own(inner)
         else:
             if self.whole is None:
-                self.whole = xp.zeros((self.size, *leaf.shape), leaf.dtype)
+                self.whole = xp.zeros((math.prod(self.shape), *leaf.shape), leaf.dtype)
             if inner is not None:
                 self.whole[start : start + n] = inner
+
+    def _taken(self, g: Any, library: Any) -> Any:
+        """Return what a walk has brought, on the leaf's device."""
+        if g is None:
+            return None
+        if not isinstance(g, Batch):
+            raise Unbatched("a rule that gives all rows the same")
+        inner = g.inner
+        if backend_of((plain(inner),)).library is not library:
+            raise Unbatched("a cotangent on another device")
+        return inner
 
     def rows(self) -> Any:
         """Return all rows, the output's axes first; `None` for what is not differentiated."""

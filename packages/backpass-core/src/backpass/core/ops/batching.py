@@ -284,7 +284,7 @@ def _product(rows: Any, y: Any) -> Any:
 
 
 def _scaled(d: Diagonal, y: Any) -> Any:
-    """Return the product of a diagonal's rows, which are vectors, with a matrix y: its rows, scaled.
+    """Return the product of a diagonal's rows, which are vectors, with a matrix: its rows, scaled.
 
     `None` where y is not an array of finite numbers: 0 times an infinity is nan in every product.
     """
