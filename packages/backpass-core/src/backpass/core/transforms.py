@@ -396,7 +396,25 @@ def linearize(fun: Function, *primals: Any, has_aux: bool = False) -> Any:
 def jacobian(
     fun: Function, argnums: Argnums = 0, *, has_aux: bool = False, holomorphic: bool = False
 ) -> Function:
-    """Return a function that computes the Jacobian of `fun`, one reverse walk an output element.
+    """Return a function that computes the Jacobian of `fun`: reverse mode, all rows at once.
+
+    The rows, one for each output element, go back through the graph together: a Jacobian of 200
+    rows costs about what `fun` costs for a batch of 200.  As many go together as keep the largest
+    cotangent within 64 MiB.  Where something on the way takes one cotangent at a time (a
+    `checkpoint`, a `custom_vjp`, a hook, a rule that looks at the numbers of its cotangent), the
+    rows of that output are walked one by one.  For a product with a vector, `vjp` and `jvp` do
+    without the Jacobian.
+
+    Parameters
+    ----------
+    fun
+        A function of Tensors to a tree of Tensors.
+    argnums
+        Which positional arguments to differentiate, whole: an int or a tuple.
+    has_aux
+        `fun` returns a pair (output, auxiliary data); the result is a pair, too.
+    holomorphic
+        `fun` is a holomorphic function of complex arguments.
 
     Returns
     -------
@@ -404,6 +422,11 @@ def jacobian(
         Of the arguments of `fun`.  For each output and each leaf of an argument an array of shape
         `output.shape + argument.shape`, in the structure of the output and, inside, of the argument
         (a tuple of them for a tuple of argnums).
+
+    Raises
+    ------
+    TypeError
+        If `fun` returns `None`, or complex numbers without `holomorphic`.
 
     Examples
     --------
@@ -445,6 +468,9 @@ def jacobian(
 
 def hessian(fun: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Function:
     """Return a function that computes the Hessian of `fun`: the Jacobian of its gradient.
+
+    Its rows, too, go back through the graph of the gradient together.  For a product with a vector,
+    `hvp` does without the Hessian.
 
     Examples
     --------

@@ -29,6 +29,7 @@ from backpass.core.operators import operators
 from backpass.core.ops import elementwise as e
 from backpass.core.ops import shaping as s
 from backpass.core.ops.differences import diff_, diff_back, slope, slope_back
+from backpass.core.ops.floating import ldexp
 from backpass.core.ops.indexing import getitem, scatter, setitem
 from backpass.core.ops.linear import cross_, dot_, einsum_, matmul
 from backpass.core.ops.padding import pad_constant
@@ -67,7 +68,7 @@ batched(aligned, e.zero_product, e.multiply, e.divide, e.add, e.subtract)
 batched(aligned, e.positive, e.negative, e.conj, e.real, e.imag, e.where)
 batched(aligned, e.equal, e.not_equal, e.isnan, e.isinf, e.isfinite)
 batched(aligned, e.logical_and, e.logical_or, e.logical_not)
-batched(aligned, s.astype, s.copy_)
+batched(aligned, s.astype, s.copy_, ldexp)
 
 # ----- axes ---------------------------------------------------------------------------------------
 
