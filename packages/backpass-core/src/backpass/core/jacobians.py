@@ -8,6 +8,7 @@ else that looks at the numbers of its cotangent, a hook), each row is walked by 
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -36,14 +37,10 @@ def rows(recorded: Recorded, k: int, value: Any) -> Rows:
     """Return d output[k] / d leaf for each argument's leaves, the output's axes first."""
     made = None
     if value.size > 1:
-        try:
+        # Unbatched; or, of a rule that expects numbers where it was given a stack, an error of its
+        # own.  If the fault is another, it shows again where each row is walked by itself.
+        with contextlib.suppress(Exception):
             made = _together(recorded, k, value)
-        except Unbatched:
-            pass
-        except Exception:
-            # A rule that expects numbers where it was given a stack may fail in words of its own.
-            # If the fault is another, it shows again where each row is walked by itself.
-            pass
     return _one_by_one(recorded, k, value) if made is None else made
 
 
