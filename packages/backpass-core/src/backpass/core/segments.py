@@ -7,15 +7,18 @@ recorded; the backward pass runs something again.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Generator, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, overload
 
 from backpass.core import tree
 from backpass.core.arity import part_of
 from backpass.core.calls import Call, Recorded, as_tuple, name_of, zeros
+from backpass.core.checkpoint_policies import Policy
 from backpass.core.cotangents import Parts
 from backpass.core.graph import Node, backward, forward, pauses, recording, tell
+from backpass.core.interception import intercepting
+from backpass.core.retention import Giver, Keeper, Kept
 from backpass.core.tensor import Tensor, is_inexact, live
 from backpass.core.transforms import vjp
 from backpass.core.values import plain
@@ -101,30 +104,64 @@ class _Checkpointed:
 
     name = "checkpoint"
 
-    def __init__(self, fun: Function, operands: Operands) -> None:
+    def __init__(self, fun: Function, operands: Operands, policy: Policy | None) -> None:
         self.fun = fun
         self.operands = operands
+        self.policy = policy
         self.states = _states()
+        #: What the function returned the first time, without its values.
+        self.structure: Any = None
 
     def run(self, *tensors: Any) -> Any:
         """Run the function with these in the place of the tracked operands."""
         args, kwargs = self.operands.filled(tensors)
         return self.fun(*args, **kwargs)
 
+    def first(self) -> tuple[Recorded, Kept | None]:
+        """Run the function for the first time; return what it records, and what it keeps."""
+        call = functools.partial(_recorded, self.run, self.operands.tensors)
+        if self.policy is None:
+            recorded, kept = call(), None
+        else:
+            keeper = Keeper(self.policy)
+            with intercepting(keeper):
+                recorded, kept = call(), keeper.kept
+        for x in recorded.outputs:
+            if isinstance(x, Generator | Awaitable | map | zip | filter):
+                raise TypeError(
+                    f"checkpoint: {name_of(self.fun)} returned a {type(x).__name__}, which would "
+                    "compute when nobody keeps or frees anything any more: return a list"
+                )
+        self.structure = recorded.structure
+        return recorded, kept
+
     def again(self, node: Node, on_tensors: bool) -> Recorded:
         """Run the function again and keep what it records."""
+        values, kept = node.saved
         tensors = [
             Tensor(value, parent if on_tensors else None)
-            for value, parent in zip(node.saved, node.parents)
+            for value, parent in zip(values, node.parents)
         ]
         states = _states()
         _restore(self.states)
         recording.again += 1
         try:
-            return Recorded(Call(self.run, tuple(tensors), {}, range(len(tensors))))
+            if kept is None:
+                recorded = _recorded(self.run, tensors)
+            else:
+                giver = Giver(name_of(self.fun), kept)
+                with intercepting(giver):
+                    recorded = _recorded(self.run, tensors)
+                giver.end()
         finally:
             recording.again -= 1
             _restore(states)
+        if recorded.structure != self.structure:
+            raise RuntimeError(
+                f"{name_of(self.fun)}, a checkpointed function, returned {recorded.structure} when "
+                f"it was run again, and {self.structure} the first time: both runs must do the same"
+            )
+        return recorded
 
     def pullback(self, g: Any, node: Node, wanted: Collection[Node] | None) -> Sequence[Any]:
         """Run the function again, and walk back through what it records."""
@@ -159,21 +196,61 @@ class _Checkpointed:
         return found
 
 
+def _recorded(run: Function, tensors: Sequence[Tensor]) -> Recorded:
+    return Recorded(Call(run, tuple(tensors), {}, range(len(tensors))))
+
+
 def _zero_tangent(t: Any, on_tensors: bool) -> Any:
     if not isinstance(t, Tensor) or not is_inexact(t.value):
         return None
     return Tensor(zeros(t.value)) if on_tensors else zeros(t.value)
 
 
-def checkpoint(fun: Function) -> Function:
+@overload
+def checkpoint(fun: Function, *, policy: Policy | None = ...) -> Function: ...
+
+
+@overload
+def checkpoint(
+    fun: None = ..., *, policy: Policy | None = ...
+) -> Callable[[Function], Function]: ...
+
+
+def checkpoint(
+    fun: Function | None = None, *, policy: Policy | None = None
+) -> Function | Callable[[Function], Function]:
     """Return `fun` as a function that keeps only its arguments for the backward pass.
 
     What it computes inside is freed at once and computed again when the walk arrives: memory for
     time.  Derivatives of every order and mode are those of `fun`, which must do the same when it is
     run again; the layers of `backpass.nn` do, dropout and batch norm among them.  Tensors that are
-    tracked outside and reached through closures get their gradients.
+    tracked outside and reached through closures get their gradients.  Checkpoints may nest:
+    `checkpoint_scan` cuts a recurrence so that its memory grows with the root of its length.
 
-    Source: A. Griewank, A. Walther, "Algorithm 799: revolve", ACM TOMS 26 (2000).
+    Parameters
+    ----------
+    fun
+        The function.  Arguments that are not tracked are handed on as they are.  Left out, it
+        makes a decorator: `@checkpoint(policy=...)`.
+    policy
+        Which operations inside keep their output, and do not run again: one of
+        `backpass.core.checkpoint_policies`, or a function like them.  By default, none.  Inside of
+        another checkpoint, the policies of both are asked, each for its own second run.
+
+    Raises
+    ------
+    TypeError
+        If `policy` is no function or returns neither a bool nor `OFFLOAD`; if `fun` returns an
+        iterator, which would compute later.
+    RuntimeError
+        In the backward pass, if `fun` does something else when it is run again and this can be
+        seen: it returns another structure or, under a policy, calls other operations.
+
+    Notes
+    -----
+    Sources: A. Griewank, A. Walther, "Algorithm 799: revolve", ACM TOMS 26 (2000); T. Chen, B. Xu,
+    C. Zhang, C. Guestrin, "Training deep nets with sublinear memory cost", arXiv:1604.06174 (2016).
+    The policies are JAX's.
 
     Examples
     --------
@@ -182,28 +259,30 @@ def checkpoint(fun: Function) -> Function:
     >>> grad(lambda x: np.sum(checkpoint(np.tanh)(x)))(np.array([0.0, 1.0]))
     array([1.        , 0.41997434])
     """
+    if policy is not None and not callable(policy):
+        raise TypeError(
+            f"checkpoint: policy must be a function, not {policy!r}: "
+            "take one of backpass.core.checkpoint_policies"
+        )
+    if fun is None:
+        return functools.partial(checkpoint, policy=policy)
+    if not callable(fun):
+        raise TypeError(f"checkpoint: fun must be a function, not {fun!r}")
 
     @functools.wraps(fun)
     def checkpointed(*args: Any, **kwargs: Any) -> Any:
         if pauses[0] and recording.paused:
             return fun(*args, **kwargs)
         operands = Operands((args, kwargs))
-        segment = _Checkpointed(fun, operands)
-        call = Call(segment.run, tuple(operands.tensors), {}, range(len(operands.tensors)))
-        recorded = Recorded(call)
+        segment = _Checkpointed(fun, operands, policy)
+        recorded, kept = segment.first()
         parents = [live(t) for t in operands.tensors]
         if not parents and not recorded.strangers:
-            return call.out
+            return recorded.call.out
         # The function may reach tracked Tensors through closures: they are parents, too.
         outside = [n for n in recorded.strangers if n not in parents]
-        node = Node(
-            segment,
-            (*parents, *outside),
-            [t.value for t in operands.tensors],
-            None,
-            None,
-            None,
-        )
+        saved = ([t.value for t in operands.tensors], kept)
+        node = Node(segment, (*parents, *outside), saved, None, None, None)
         tell(segment, node.parents, _values(recorded.outputs), None, node)
         return _outputs(recorded.structure, recorded.outputs, node)
 
