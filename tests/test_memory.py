@@ -12,7 +12,15 @@ import numpy
 import pytest
 
 import backpass.numpy as np
-from backpass.core import Tensor, grad, jvp, value_and_grad, vjp
+from backpass.core import (
+    Tensor,
+    checkpoint_policies,
+    checkpoint_scan,
+    grad,
+    jvp,
+    value_and_grad,
+    vjp,
+)
 
 from .gradients.places import without_kernels
 
@@ -303,6 +311,45 @@ def test_backward_takes_no_second_copy_of_a_chain():
     assert max(peaks) < 1.3 * count * size * 8
     assert held < 1.3 * count * size * 8
     assert gradient.shape == (size,)
+
+
+def peak_of_a_recurrence(steps: int, **options: Any) -> float:
+    """Return how many states the gradient of a recurrence holds at its peak."""
+    size = 10_000
+
+    def f(w: Any) -> Any:
+        h, _ = checkpoint_scan(
+            lambda h, _: (np.sin(h * w), None), numpy.full(size, 0.5), length=steps, **options
+        )
+        return np.sum(h)
+
+    with without_kernels():  # NumPy's memory is traced, that of the kernels' pool is not
+        tracemalloc.start()
+        try:
+            gradient = grad(f)(1.5)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert numpy.isfinite(gradient)
+    return peak / (8 * size)
+
+
+def test_a_recurrence_in_segments_takes_the_root_of_its_steps():
+    peak_of_a_recurrence(4)  # what is imported now is not counted
+    short, long = peak_of_a_recurrence(100), peak_of_a_recurrence(400)
+    # A step holds its state and the product: 30 and 60 arrays, and few more.
+    assert 20 < short < 40
+    assert long < 2.4 * short
+    plain, plain_long = (peak_of_a_recurrence(n, segments=1) for n in (100, 400))
+    assert plain_long > 3.6 * plain
+    assert plain > 4 * short
+    nested = peak_of_a_recurrence(400, segments=(7, 7))
+    assert nested < 0.7 * long
+    halves = peak_of_a_recurrence(400, segments=(2,) * 8)
+    assert halves < 0.6 * long
+    # What is kept of every step grows with the steps again.
+    kept = peak_of_a_recurrence(400, policy=checkpoint_policies.everything_saveable)
+    assert kept > plain_long / 1.2
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import backpass.numpy as np
 from backpass.core import (
     Tensor,
+    backends,
     checkpoint,
     checkpoint_name,
     checkpoint_scan,
@@ -28,6 +29,8 @@ from backpass.core import (
     vjp,
 )
 from backpass.core import checkpoint_policies as policies
+from backpass.core.backends import Backend
+from backpass.core.extend import elementwise, primitive
 from backpass.core.graph import recording
 from backpass.core.segments import replay, running_again
 from backpass.core.testing import check_grads
@@ -187,6 +190,79 @@ def test_numbers_that_are_weak_stay_so():
     out, pull = vjp(kept, 0.5)
     assert out.dtype == numpy.float32
     assert_array_equal(pull(numpy.ones(2, numpy.float32))[0], 6.0)
+
+
+def test_a_kernel_and_a_policy_may_use_operations_themselves():
+    @primitive
+    def cube(xp, x):
+        return np.multiply.op(np.multiply.op(x, x), x)
+
+    elementwise(cube, lambda x: 3 * x * x)
+
+    def policy(primitive, *operands, **keywords):
+        asked.append(primitive.name)
+        return bool(np.sum(np.exp(operands[0])).value < 1e9)
+
+    asked = []
+    assert_allclose(grad(lambda x: np.sum(checkpoint(cube, policy=policy)(x)))(X), 3 * X * X)
+    assert asked == ["cube"]
+
+
+class FarArray(numpy.ndarray):
+    """Stands for an array of a device."""
+
+
+def test_what_is_offloaded_waits_in_the_hosts_memory():
+    moves = []
+
+    def to_host(x):
+        moves.append("to host")
+        return numpy.array(x)
+
+    def from_host(x):
+        moves.append("back")
+        return numpy.array(x).view(FarArray)
+
+    far = Backend("Far", (FarArray,), numpy, device="far", from_host=from_host, to_host=to_host)
+    loaded = list(backends._loaded)
+    backends._loaded[:] = [far, *loaded]
+
+    def f(w, x):
+        parts = np.split(checkpoint_name(w @ x, "product"), 3)
+        return np.sum(np.exp(parts[0]) * np.sin(parts[1]))
+
+    expected = grad(f, (0, 1))(W, X)
+    names = policies.save_and_offload_only_these_names(
+        names_which_can_be_saved=["other"], names_which_can_be_offloaded=["product"]
+    )
+    everything = policies.save_from_both_policies(
+        lambda primitive, *_, **__: policies.OFFLOAD if primitive.name != "sum" else False,
+        policies.nothing_saveable,
+    )
+    try:
+        args = W.view(FarArray), X.view(FarArray)
+        once = set(runs_of(f, np.array(args[0]), args[1]))
+        for policy, there, spared in (
+            (policies.offload_dot_with_no_batch_dims, 1, {"matmul"}),
+            (names, 1, {"matmul", "checkpoint_name"}),
+            (everything, 8, once - {"sum"}),
+        ):
+            assert set(again(f, *args, policy=policy)) == once - spared
+            moves.clear()
+            found = grad(checkpoint(f, policy=policy), (0, 1))(*args)
+            for a, b in zip(found, expected, strict=True):
+                assert type(a) is FarArray
+                assert_allclose(a, b)
+            assert moves.count("to host") == there
+            assert "back" in moves
+    finally:
+        backends._loaded[:] = loaded
+        for p in list(interception._filled):
+            p.kernels.pop(FarArray, None)
+            p.pulls.pop(FarArray, None)
+    # What is in the host's memory anyway stays where it is.
+    on_host = checkpoint(f, policy=policies.offload_dot_with_no_batch_dims)
+    assert_array_equal(grad(on_host)(W, X), expected[0])
 
 
 # ----- the same derivatives -----------------------------------------------------------------------

@@ -6,8 +6,9 @@ order by both runs, so an operation is known by its number: that of a kept one i
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy
@@ -56,22 +57,56 @@ class Kept:
         self.values: dict[int, Any] = {}
 
 
-class Keeper:
+class _Before:
+    """What stands before the kernels of one run.
+
+    What a kernel itself computes by other operations belongs to it: nobody asks about these, nor
+    about those of a policy.
+    """
+
+    def __init__(self) -> None:
+        self._inside = False
+
+    def __call__(self, primitive: Any, kernel: Kernel) -> Kernel:
+        """Return what is called in the kernel's place."""
+        return kernel if self._inside else functools.partial(self._run, primitive, kernel)
+
+    def _run(self, primitive: Any, kernel: Kernel, *values: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
+
+    def _computed(
+        self, primitive: Any, kernel: Kernel, values: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Any:
+        """Call a kernel, or what computes where it declines."""
+        with self._unasked():
+            ans = kernel(*values, **kwargs)
+            if ans is NotImplemented:
+                ans = primitive.reference(backend_of(values))(*values, **kwargs)
+            return ans
+
+    @contextlib.contextmanager
+    def _unasked(self) -> Iterator[None]:
+        self._inside = True
+        try:
+            yield
+        finally:
+            self._inside = False
+
+
+class Keeper(_Before):
     """Stands before the kernels of a function's first run, and keeps what its policy wants."""
 
     def __init__(self, policy: Policy) -> None:
+        super().__init__()
         self.policy = policy
         self.kept = Kept()
         #: The last operation's operands and output; it may turn out to be one with a name.
         self._last: tuple[Sequence[Any], Any] = ((), None)
 
-    def __call__(self, primitive: Any, kernel: Kernel) -> Kernel:
-        """Return what is called in the kernel's place."""
-        return functools.partial(self._run, primitive, kernel)
-
     def _run(self, primitive: Any, kernel: Kernel, *values: Any, **kwargs: Any) -> Any:
-        ans = _computed(primitive, kernel, values, kwargs)
-        verdict = self.policy(primitive, *values, **kwargs)
+        ans = self._computed(primitive, kernel, values, kwargs)
+        with self._unasked():
+            verdict = self.policy(primitive, *values, **kwargs)
         operations = self.kept.operations
         number = len(operations)
         operations.append(primitive)
@@ -98,19 +133,16 @@ class Keeper:
         self.kept.values[number] = value
 
 
-class Giver:
+class Giver(_Before):
     """Stands before the kernels of a function's second run, and gives what is kept."""
 
     def __init__(self, name: str, kept: Kept) -> None:
+        super().__init__()
         self.name = name
         self.kept = kept
         self._number = 0
         #: What has come back from the host, for the name that it bears.
         self._returned: tuple[Any, Any] = (None, None)
-
-    def __call__(self, primitive: Any, kernel: Kernel) -> Kernel:
-        """Return what is called in the kernel's place."""
-        return functools.partial(self._run, primitive, kernel)
 
     def _run(self, primitive: Any, kernel: Kernel, *values: Any, **kwargs: Any) -> Any:
         kept, number = self.kept, self._number
@@ -119,7 +151,7 @@ class Giver:
             ans = self._back(kept.values[number])
         else:
             # An operation that raises has no number: the function may have caught it.
-            ans = _computed(primitive, kernel, values, kwargs)
+            ans = self._computed(primitive, kernel, values, kwargs)
             if not same or number in kept.values:
                 raise RuntimeError(self._difference(primitive, values))
         self._number += 1
@@ -152,14 +184,6 @@ class Giver:
             f"run again: operation {number + 1} was {before}, and is now {now}. Both runs must do "
             "the same: let nothing but the arguments decide what is computed"
         )
-
-
-def _computed(primitive: Any, kernel: Kernel, values: Sequence[Any], kwargs: Any) -> Any:
-    """Call a kernel, or what computes where it declines."""
-    ans = kernel(*values, **kwargs)
-    if ans is NotImplemented:
-        ans = primitive.reference(backend_of(values))(*values, **kwargs)
-    return ans
 
 
 def _shapes(values: Sequence[Any]) -> tuple[Any, ...]:

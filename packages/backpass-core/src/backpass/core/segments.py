@@ -14,7 +14,7 @@ from typing import Any, overload
 from backpass.core import tree
 from backpass.core.arity import part_of
 from backpass.core.calls import Call, Recorded, as_tuple, name_of, zeros
-from backpass.core.checkpoint_policies import Policy
+from backpass.core.checkpoint_policies import Policy, nothing_saveable
 from backpass.core.cotangents import Parts
 from backpass.core.graph import Node, backward, forward, pauses, recording, tell
 from backpass.core.interception import intercepting
@@ -264,6 +264,8 @@ def checkpoint(
             f"checkpoint: policy must be a function, not {policy!r}: "
             "take one of backpass.core.checkpoint_policies"
         )
+    if policy is nothing_saveable:
+        policy = None  # the same, without asking
     if fun is None:
         return functools.partial(checkpoint, policy=policy)
     if not callable(fun):
