@@ -9,7 +9,16 @@ from numpy.testing import assert_array_equal
 
 import backpass.cupy as cp
 import backpass.numpy as np
-from backpass.core import Tensor, checkpoint, empty_cache, grad, memory_stats, to_device, vjp
+from backpass.core import (
+    Tensor,
+    checkpoint,
+    checkpoint_policies,
+    empty_cache,
+    grad,
+    memory_stats,
+    to_device,
+    vjp,
+)
 from backpass.cupy import memory
 from backpass.cupy.exceptions import DeviceUnavailable
 
@@ -165,6 +174,30 @@ def test_the_program_goes_on_afterwards(cupy, full):
     assert_array_equal(grad(f)(small).get(), right[0, :4].get())
     full(64 << 20)
     assert_array_equal(grad(lambda x: cp.sum(checkpoint(f)(x)))(x).get(), right.get())
+
+
+@pytest.mark.parametrize("offload", [False, True])
+def test_a_checkpoint_keeps_on_the_device_or_on_the_host(cupy, offload):
+    count = 1 << 20
+
+    def f(x):
+        for _ in range(4):
+            x = cp.sin(x)
+        return cp.sum(x)
+
+    def policy(primitive, *operands, **keywords):
+        return primitive.name == "sin" and (checkpoint_policies.OFFLOAD if offload else True)
+
+    x = Tensor(cupy.full(count, 0.5)).requires_grad_()
+    gc.collect()
+    before = memory_stats("cuda")["in_use"]
+    out = checkpoint(f, policy=policy)(x)
+    gc.collect()
+    held = memory_stats("cuda")["in_use"] - before
+    assert held < 1 << 20 if offload else held >= 4 * 8 * count
+    out.backward()
+    right = grad(lambda x: cp.sum(cp.sin(cp.sin(cp.sin(cp.sin(x))))))(cupy.full(count, 0.5))
+    assert_array_equal(x.grad.get(), right.get())
 
 
 def test_memory_beyond_the_device(cupy):
