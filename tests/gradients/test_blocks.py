@@ -67,7 +67,8 @@ ARGUMENTS = """
     sort-rows sort-3d partition-axis_0 pad-reflect pad-symmetric pad-wrap pad-edge pad-linear_ramp
     pad-maximum pad-minimum pad-mean pad-median roll-axes repeat-counts diagonal-1
     diagonal-axes_offset broadcast_to-new_axes clip-broadcast rollaxis-negative gradient-step
-    gradient-coordinates_1d einsum-ellipsis einsum-ellipses einsum-path_optimal norm-1 norm-inf norm-2 norm-matrix_1
+    gradient-coordinates_1d einsum-ellipsis einsum-ellipses einsum-path_optimal norm-1 norm-inf
+    norm-2 norm-matrix_1
     norm-matrix_inf norm-matrix_2 norm-matrix_-2 norm-matrix_nuc fft-squared_odd rfft-squared_odd
 """.split()
 

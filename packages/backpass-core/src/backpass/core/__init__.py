@@ -9,15 +9,15 @@ array([2., 4., 6.])
 """
 
 import backpass.core.ops  # noqa: F401 - fills the table of operators
-from backpass.core.anomalies import AnomalyError, AnomalyWarning, detect_anomaly
 from backpass.core import checkpoint_policies, extend, testing, tree
+from backpass.core.anomalies import AnomalyError, AnomalyWarning, detect_anomaly
 from backpass.core.devices import to_device
 from backpass.core.explain import explain
 from backpass.core.explain.drawing import draw
 from backpass.core.extension import __version__
+from backpass.core.naming import checkpoint_name
 from backpass.core.ops.implicit.fixed_point import fixed_point
 from backpass.core.profiling import profile
-from backpass.core.naming import checkpoint_name
 from backpass.core.recording import no_grad, stop_gradient
 from backpass.core.resources import (
     empty_cache,

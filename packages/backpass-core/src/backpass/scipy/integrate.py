@@ -1,4 +1,3 @@
-"""Integration of ordinary differential equations and of samples, differentiable.
 """Integrals and solutions of ordinary differential equations, differentiable.
 
 Examples
@@ -12,6 +11,9 @@ Examples
 (-0.735759, -0.735759)
 """
 
+from backpass.core.ops.odes.odeint import odeint
+from backpass.core.ops.odes.solve_ivp import solve_ivp
+from backpass.core.ops.quadrature import dblquad, quad, quad_vec
 from backpass.core.ops.sampled_integrals import (
     cumulative_simpson,
     cumulative_trapezoid,
@@ -19,11 +21,14 @@ from backpass.core.ops.sampled_integrals import (
     trapezoid,
 )
 
-__all__ = ["cumulative_simpson", "cumulative_trapezoid", "odeint", "simpson", "trapezoid"]
-from backpass.core.ops.odes.odeint import odeint
-from backpass.core.ops.odes.solve_ivp import solve_ivp
-
-__all__ = ["odeint", "solve_ivp"]
-from backpass.core.ops.quadrature import dblquad, quad, quad_vec
-
-__all__ = ["dblquad", "odeint", "quad", "quad_vec"]
+__all__ = [
+    "cumulative_simpson",
+    "cumulative_trapezoid",
+    "dblquad",
+    "odeint",
+    "quad",
+    "quad_vec",
+    "simpson",
+    "solve_ivp",
+    "trapezoid",
+]

@@ -356,8 +356,8 @@ from backpass.core.ops.shaping import flip_ as flip
 from backpass.core.ops.shaping import reshape_ as reshape
 from backpass.core.ops.shaping import roll_ as roll
 from backpass.core.ops.shaping import vstack as row_stack
-from backpass.core.ops.statistics import average, corrcoef, cov, ptp
 from backpass.core.ops.sorting import argpartition, partition, searchsorted, sort, sort_complex
+from backpass.core.ops.statistics import average, corrcoef, cov, ptp
 from backpass.core.ops.vandermonde import vander
 from backpass.core.ops.writing import copyto, fill_diagonal, place, put, put_along_axis, putmask
 from backpass.cupy import random
@@ -515,8 +515,8 @@ __all__ = [
     "convolve",
     "copy",
     "copysign",
-    "corrcoef",
     "copyto",
+    "corrcoef",
     "correlate",
     "cos",
     "cosh",
@@ -717,10 +717,10 @@ __all__ = [
     "prod",
     "promote_types",
     "ptp",
-    "quantile",
     "put",
     "put_along_axis",
     "putmask",
+    "quantile",
     "r_",
     "rad2deg",
     "radians",

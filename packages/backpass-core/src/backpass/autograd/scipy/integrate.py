@@ -8,7 +8,10 @@ from backpass.autograd.plain import settled as _settled
 
 cumulative_simpson = _plainly(_differentiable.cumulative_simpson)
 cumulative_trapezoid = _plainly(_differentiable.cumulative_trapezoid)
+dblquad = _plainly(_differentiable.dblquad)
 odeint = _plainly(_differentiable.odeint)
+quad = _plainly(_differentiable.quad)
+quad_vec = _plainly(_differentiable.quad_vec)
 simpson = _plainly(_differentiable.simpson)
 trapezoid = _plainly(_differentiable.trapezoid)
 
@@ -27,18 +30,11 @@ def solve_ivp(*args: _Any, **kwargs: _Any) -> _Any:
 __all__ = [
     "cumulative_simpson",
     "cumulative_trapezoid",
-    "odeint",
-    "simpson",
-    "trapezoid",
-    "solve_ivp",
-dblquad = _plainly(_differentiable.dblquad)
-odeint = _plainly(_differentiable.odeint)
-quad = _plainly(_differentiable.quad)
-quad_vec = _plainly(_differentiable.quad_vec)
-
-__all__ = [
     "dblquad",
     "odeint",
     "quad",
     "quad_vec",
+    "simpson",
+    "solve_ivp",
+    "trapezoid",
 ]
