@@ -24,6 +24,7 @@ from backpass.core import (
     jvp,
     linearize,
     no_grad,
+    observing,
     stop_gradient,
     value_and_grad,
     vjp,
@@ -257,7 +258,7 @@ def test_what_is_offloaded_waits_in_the_hosts_memory():
             assert "back" in moves
     finally:
         backends._loaded[:] = loaded
-        for p in list(interception._filled):
+        for p in list(observing._filled):
             p.kernels.pop(FarArray, None)
             p.pulls.pop(FarArray, None)
     # What is in the host's memory anyway stays where it is.
@@ -506,7 +507,7 @@ def test_an_exception_in_either_run_leaves_nothing_behind():
             grad(checkpoint(f, policy=policies.everything_saveable))(X)
         assert recording.again == 0
         assert not running_again()
-        assert interception._count == [0]
+        assert observing.observed == [0]
     fails = 0
     assert_allclose(grad(checkpoint(f, policy=policies.everything_saveable))(X), grad(f)(X))
 

@@ -24,6 +24,9 @@ class _Interceptor(Observer):
     ) -> Any:
         """Compute an operation, or what stands for it."""
         inside = super().compute
+        # A write has no output that something could stand for.
+        if getattr(kernel, "in_place", False):
+            return inside(primitive, kernel, values, kwargs)
 
         def whole(*xs: Any, **keywords: Any) -> Any:
             return inside(primitive, kernel, xs, keywords)

@@ -158,12 +158,9 @@ FUNCTIONS |= {
 
 operators.methods |= {
     name: FUNCTIONS[name]
-    for name in "all any argmax argmin argpartition argsort clip conj conjugate cumprod cumsum "
-    "diagonal dot imag max mean min nonzero prod ravel real repeat round searchsorted squeeze std "
-    "sum swapaxes trace var".split()
-    for name in "all any argmax argmin argpartition argsort choose clip conj conjugate cumsum "
-    "diagonal dot imag max mean min nonzero prod put ravel real repeat round searchsorted squeeze "
-    "std sum swapaxes take trace var".split()
+    for name in "all any argmax argmin argpartition argsort choose clip conj conjugate cumprod "
+    "cumsum diagonal dot imag max mean min nonzero prod put ravel real repeat round searchsorted "
+    "squeeze std sum swapaxes take trace var".split()
 }
 operators.methods |= methods.METHODS
 # From NumPy's own table: asking it for a name that is deprecated would warn.

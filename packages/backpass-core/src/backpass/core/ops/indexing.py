@@ -191,6 +191,9 @@ def _write(array: Any, index: Any, y: Any) -> None:
         backend_of((array,)).place(operator.setitem, "assignment")(array, index, y)
 
 
+_write.in_place = True  # type: ignore[attr-defined]
+
+
 def _stand_in(x: Any) -> Any:
     """Return something with the shape and dtype of `x` that holds no reference to it."""
     return numpy.broadcast_to(numpy.empty((), x.dtype), x.shape)
