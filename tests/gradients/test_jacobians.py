@@ -15,9 +15,20 @@ from .places import Place
 from .running import function
 
 #: Functions with a rule that cannot be batched: their rows are walked one by one.
-SINGLE = ("odeint", "solve_sylvester", "sqrtm")
+SINGLE = (
+    "choose circulant convolve2d expm hankel lfilter logm odeint solve_ivp solve_sylvester sqrtm "
+    "take_along_axis toeplitz"
+).split()
 SINGLE_CASES = ("nn.conv1d-all", "nn.conv2d-groups", "nn.conv2d-channel_by_channel")
-SINGLE_BEGINNINGS = ("svd-full", "nn.conv2d-all", "nn.conv_transpose1d-all", "nn.conv_transpose2d-")
+SINGLE_BEGINNINGS = (
+    "cumprod-",
+    "convolve-vectors",
+    "correlate-vectors",
+    "svd-full",
+    "nn.conv2d-all",
+    "nn.conv_transpose1d-all",
+    "nn.conv_transpose2d-",
+)
 
 
 def walks_singly(case: Case) -> bool:

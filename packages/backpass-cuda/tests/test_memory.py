@@ -189,6 +189,7 @@ def test_a_checkpoint_keeps_on_the_device_or_on_the_host(cupy, offload):
         return primitive.name == "sin" and (checkpoint_policies.OFFLOAD if offload else True)
 
     x = Tensor(cupy.full(count, 0.5)).requires_grad_()
+    f(x)  # what the kernels need once, they keep
     gc.collect()
     before = memory_stats("cuda")["in_use"]
     out = checkpoint(f, policy=policy)(x)

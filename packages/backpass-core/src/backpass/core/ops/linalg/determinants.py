@@ -32,12 +32,16 @@ def _inverse(xp: Any, x: Any) -> Any:
         inverse = xp.linalg.inv(x)
     except numpy.linalg.LinAlgError:
         return None
-    # Half of the digits must be left.  What is nan stays so: there is no decomposition of it.
+    # Half of the digits must be left.
     if x.ndim == 2:
         square = float((xp.vdot(x, x) * xp.vdot(inverse, inverse)).real)
     else:
         square = float(abs(x).max() * abs(inverse).max() * x.shape[-1]) ** 2
-    return None if square * EPS[x.dtype.char] >= 1 else inverse
+    if square * EPS[x.dtype.char] < 1:
+        return inverse
+    # CuPy's inverse of a singular matrix is not finite.  What is nan stays so: there is no
+    # decomposition of it.
+    return None if xp.isfinite(x).all() else inverse
 
 
 def _diagonal_frame(xp: Any, x: Any) -> tuple[Any, Any, tuple[Any, Any]]:
