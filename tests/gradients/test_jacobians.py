@@ -16,12 +16,12 @@ from .running import function
 
 #: Functions with a rule that cannot be batched: their rows are walked one by one.
 SINGLE = (
-    "choose circulant convolve2d expm hankel lfilter logm odeint solve_ivp solve_sylvester sqrtm "
+    "choose circulant convolve2d cumprod cumulative_prod curve_fit expm hankel least_squares "
+    "lfilter logm minimize nancumprod odeint quad quad_vec root solve_ivp solve_sylvester sqrtm "
     "take_along_axis toeplitz"
 ).split()
 SINGLE_CASES = ("nn.conv1d-all", "nn.conv2d-groups", "nn.conv2d-channel_by_channel")
 SINGLE_BEGINNINGS = (
-    "cumprod-",
     "convolve-vectors",
     "correlate-vectors",
     "svd-full",
