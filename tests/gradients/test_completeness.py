@@ -148,5 +148,6 @@ def test_every_operand_with_a_rule_is_differentiated_in_some_case():
         for i, rule in enumerate(p.vjps)
         if rule is not None and not rule.refusal
     }
-    missing = sorted(wanted - reached)
+    # No function of NumPy's or SciPy's: test_checkpoint.py differentiates it.
+    missing = sorted(wanted - reached - {("checkpoint_name", 0)})
     assert not missing, f"no case differentiates {missing}"

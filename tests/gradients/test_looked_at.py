@@ -11,9 +11,9 @@ from .catalogue import CASES
 from .test_explained import scalar
 
 #: Their data are not finite, or one of the operations that they are made of gives infinity.
-INFINITE = ("nan_to_num", "min")
+INFINITE = ("nan", "min")
 #: Each is some milliseconds; all are worth a run when the rules of a family change.
-SAMPLE = [case for case in CASES[::40] if case.name not in INFINITE]
+SAMPLE = [case for case in CASES[::40] if not case.name.startswith(INFINITE)]
 
 
 @pytest.mark.parametrize("case", SAMPLE, ids=[case.id for case in SAMPLE])

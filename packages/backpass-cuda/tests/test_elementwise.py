@@ -40,6 +40,8 @@ OTHERS = {
         "norm_cdf norm_sf norm_logcdf norm_logsf poisson_pmf poisson_cdf t_cdf t_logcdf t_logpdf "
         "t_pdf"
     ),
+    "steps and signs, whose derivatives are numbers of 0 and 1": "copysign heaviside nextafter",
+    "a search among knots": "interpolate",
     "functions that CuPy does not have": "erfi exp1 expi loggamma lambertw spence poisson_logpmf",
 }
 
